@@ -28,7 +28,8 @@ function picker(root) {
 function sortTable(table, button) {
   const head = button.closest("th");
   const at = heads(table).indexOf(head);
-  const ascending = head.getAttribute("aria-sort") === "descending" || (head.classList.contains("model") && !head.hasAttribute("aria-sort"));
+  const upwards = head.classList.contains("model") || head.dataset.lower === "true"; // the best first: of some metrics less is better
+  const ascending = head.getAttribute("aria-sort") === "descending" || (upwards && !head.hasAttribute("aria-sort"));
   table.querySelectorAll("[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   const value = (row) => row.children[at].dataset.v || "";

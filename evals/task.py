@@ -2,9 +2,10 @@
 
 kind "generate": prompt -> text -> extract -> score.
 kind "choices":  pairs -> log-probabilities -> judge.
+kind "likelihood": one pair (context, gold continuation) -> its log-probability -> judge.
 kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbox` -> passed or not.
 
-The loop (`evals.run`) knows these three kinds and nothing of any task.
+The loop (`evals.run`) knows these four kinds and nothing of any task.
 """
 
 from collections.abc import Callable, Iterable
@@ -63,10 +64,10 @@ class Task(Record, frozen=True, kw_only=True):
 
     samples   all samples, in a fixed order
     prompt    the exact text before the model's answer (shots and description included)
-    pairs     kind "choices": (context, continuation) for each choice
+    pairs     kinds "choices" and "likelihood": (context, continuation) for each choice; of the latter just one
     extract   text -> answer, or None if there is none
     score     sample, answer -> its metrics; the first named in `metrics` is the score
-    judge     kind "choices": sample, the scored choices -> its metrics
+    judge     kinds "choices" and "likelihood": sample, the scored continuations -> its metrics
     program   kind "code": sample, answer -> the program that the sandbox runs
     gold      sample -> the text that a perfect model would write; None if the set has none
     groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
@@ -85,7 +86,7 @@ class Task(Record, frozen=True, kw_only=True):
 
     name: str
     version: int
-    kind: Literal["generate", "choices", "code"]
+    kind: Literal["generate", "choices", "likelihood", "code"]
     about: str
     samples: Callable[[], Iterable[Sample]]
     protocol: str = "phizoo"
@@ -115,3 +116,8 @@ class Task(Record, frozen=True, kw_only=True):
     asked: Callable[[Sample], tuple[Asked, ...]] | None = None
     known: dict[str, str] = {}
     tags: tuple[ThoughtTags, ...] = ()
+
+    @property
+    def by_logprob(self) -> bool:
+        """Whether the model writes nothing: the log-probabilities of given continuations are read."""
+        return self.kind in ("choices", "likelihood")

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Column, Row
-from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View
+from dashboard.board.front import AXES
+from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View, column_of_benchmark
 from dashboard.escape import cut
 from zoo.cli.output import count
 from zoo.errors import ZooError, unknown
@@ -25,7 +26,7 @@ ORDERS = {
 # the parameters of the widgets under "Filters, columns and order"
 FILTERS = (
     "shown", "subset", "complete", "every", "size", "seen", "date", "family", "weights", "kind", "licence", "quantised",
-    "where", "column", "pin",
+    "where", "front", "column", "pin",
 )  # fmt: skip
 NO_BOUND = ("any", "no limit")
 ORDERED = ("sort", "ascending")
@@ -84,6 +85,7 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     columns = {column_name(column): column.key for column in board.columns} | {c.key: c.key for c in board.columns}
     rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
     orders = {title: key for key, title in ORDERS.items()} | {key: key for key in ORDERS} | columns
+    orders |= {one.benchmark: column_of_benchmark(board, one.benchmark) for one in board.columns if one.main}
     all_years = years(board)
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
@@ -98,6 +100,7 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
         "weights": _choice(query, "weights", facts.WEIGHTS, ""), "style": _choice(query, "kind", facts.KINDS, ""),
         "licences": tuple(_choices(query, "licence", licences(board))),
         "quantised": _choice(query, "quantised", facts.QUANTISED, ""), "where": "".join(query.get("where", ())[-1:]),
+        "front": _choice(query, "front", tuple(AXES), ""),
         "columns": tuple(_choices(query, "column", columns)),
         "pinned": tuple(_choices(query, "pin", rows)), "sort": sort[0],
         "descending": _choice(query, "ascending", ("true", "false"), "false") == "false",

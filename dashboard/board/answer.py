@@ -1,144 +1,176 @@
-"""The answer to the view's question in a sentence: which rows may be best in the leading column, and is that proven.
+"""Answers "which of these is best": one sentence for each leading column, made from the ranks of the rows shown.
 
-It is made from the ranks of the rows shown, which hold together with 95% confidence. A number from elsewhere is never
-called measured, and a model whose licence nobody knows is never passed silently.
+A row is first with certainty if its rank is 1 whatever the data allow; else the sentence names those that cannot be
+told apart. Measured and reported columns are answered apart, each from one column; a column that collects many papers'
+own numbers answers nothing. A published model whose weights are not known to be anywhere, such as a paper's ablation,
+is no answer. Rows that a filter leaves out because a fact of theirs is not known are counted.
 """
 
-from dashboard.board import benchmarks, facts
-from dashboard.board.blocks import Block, Blocks
-from dashboard.board.cells import Board, Cell, Column, Row, value_text
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dashboard.board import benchmarks
+from dashboard.board.cells import Board, Column, Row, merit, value_text
+from dashboard.board.facts import UNKNOWN, known
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
-from zoo.records import Record
+from zoo.cli.output import cell as number_text
+from zoo.records import Origin, Record
 
-NAMED = 3  # models that a sentence names
-PROMPTS = {"openai": "OpenAI's prompt", "bigcode": "BigCode's prompt", "lm-eval": "lm-eval's prompt",
-           "phizoo": "phi-zoo's prompt"}  # fmt: skip
+NAMED = 3  # leaders that a sentence names
 
 
 class Answer(Record, frozen=True):
-    """A sentence, what a reader should know beside it, and the rows that a button compares.
+    """The best rows of one column.
 
-    pair  labels of the first model and the baseline; () if there is nothing to compare
+    leaders  keys of the rows that may be first, best value first
+    certain  there is one leader, and it is proven to be above all others
+    ranked   rows with a rank in the column
     """
 
+    column: str
+    benchmark: str
+    origin: Origin
+    leaders: tuple[str, ...]
+    certain: bool
+    ranked: int
     text: str
-    notes: tuple[str, ...] = ()
-    pair: tuple[str, ...] = ()
 
 
-def protocol_words(column: Column) -> str:
-    """A column's protocol as a reader says it.
+def answers(shown: Board) -> tuple[Answer, ...]:
+    """The answers of a selected board: from its leading measured column, and from its leading reported one.
 
-    >>> column = Column(key="k", benchmark="b", title="openai v1", protocol="", origin="measured", metric="pass@1")
-    >>> protocol_words(column)
-    "OpenAI's prompt"
+    The leading column ranks the most rows; a column of one protocol stands before the others, and of equal columns the
+    first in the board's order.
     """
-    name = column.title.partition(" v")[0]
-    return PROMPTS.get(name, name) if column.origin == "measured" else column.title
+    rows = [row for row in shown.rows if row.own or row.weights]
+    found = []
+    for origin in ("measured", "reported"):
+        column = leading([column for column in shown.columns if column.origin == origin], rows)
+        if column is not None:
+            found.append(answer_of(rows, column))
+    return tuple(found)
 
 
-def tells(column: Column) -> str:
-    """What a column's problems can tell apart; empty if it is not known."""
-    if not column.n:
-        return ""
-    return f"{column.n:,} problems" + (f" tell {column.resolves:.1f} points" if column.resolves else "")
+def leading(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
+    """The column that an answer is read from; None if none ranks a row.
 
-
-def answer(board: Board, view: View, blocks: Blocks) -> Answer:
-    """The answer of a view.
-
-    board  the whole board, to count what the licence filter leaves out for want of a known licence
+    One protocol before many; then the most rows; then the most groups that are told apart; then the board's order.
     """
-    block = blocks.measured if blocks.measured.lead else blocks.reported
-    column = next((one for one in block.columns if one.key == block.lead), None)
-    if column is None:
-        return Answer(text="No model here has a score on this question.", notes=left_out(board, view))
-    rows = [row for row in block.rows if column.key in row.cells]
-    reported = column.origin == "reported"
-    where = f"{benchmarks.title_of(column.benchmark)} ({protocol_words(column)})"
-    sentence, named = _reported(rows, column) if reported else _measured(rows, column)
-    notes = [f"Nothing was measured here on {benchmarks.title_of(column.benchmark)}: others' numbers, read large gaps "
-             "only."] if reported else []  # fmt: skip
-    notes += [*_leaks(named, column), *_licences(named, view), *left_out(board, view)]
-    pair = tuple(row.label for row in named[:2]) if not reported and all(row.own for row in named[:2]) else ()
-    if len(pair) < 2 and not reported:
-        pair = tuple(row.label for row in rows[:2] if row.own)
-    return Answer(text=f"{where}: {sentence}", notes=tuple(notes), pair=pair if len(pair) == 2 else ())
+
+    def weight(column: Column) -> tuple[bool, int, int]:
+        ranks = column_ranks(rows, column.key)
+        return column.one_protocol, len(ranks), len({standing.group for standing in ranks.values()})
+
+    best = max((column for column in columns if column.main and not column.mixed), key=weight, default=None)
+    return best if best is not None and weight(best)[1] else None
 
 
-def _measured(rows: list[Row], column: Column) -> tuple[str, list[Row]]:
-    """The sentence from the ranks, and the rows that it names as possibly the best."""
+def answer_of(rows: Sequence[Row], column: Column) -> Answer:
+    """The answer of one column among these rows, of which one at least has an interval there."""
     ranks = column_ranks(rows, column.key)
-    best = [row for row in rows if row.key in ranks and ranks[row.key].first == 1] or rows[:1]
-    first = best[0].cells[column.key]
-    if len(rows) == 1:
-        return f"{_name(best[0])} has {_value(first)}, the only one measured here.", best
-    if len(best) > 1:
-        names = _list([f"{_name(row)} {_value(row.cells[column.key])}" for row in best])
-        why = f" ({tells(column)})" if tells(column) else ""
-        return f"{names} cannot be told apart{why}.", best
-    after = next((row for row in rows if row is not best[0]), None)
-    beside = f"; next {_name(after)} {_value(after.cells[column.key])}" if after else ""
-    return f"{_name(best[0])} is first, proven: {_value(first)}{beside}.", best
+    best = sorted((row for row in rows if row.key in ranks), key=lambda row: -merit(row.cells[column.key]))
+    leaders = [row for row in best if ranks[row.key].first == 1]
+    certain = len(leaders) == 1 and len(best) > 1
+    return Answer(
+        column=column.key, benchmark=column.benchmark, origin=column.origin,
+        leaders=tuple(row.key for row in leaders), certain=certain, ranked=len(best),
+        text=f"{_place(column)}: {_verdict(best, leaders, column)}{_licences(leaders)}",
+    )  # fmt: skip
 
 
-def _reported(rows: list[Row], column: Column) -> tuple[str, list[Row]]:
-    best = max(rows, key=lambda row: row.cells[column.key].value)
-    return f"{_name(best)} reports {_value(best.cells[column.key])}, the highest of {len(rows)}.", [best]
+def _place(column: Column) -> str:
+    how = "measured" if column.origin == "measured" else "reported"
+    return f"{benchmarks.title_of(column.benchmark)} ({cut(column.title, 40)}, {how})"
 
 
-def _name(row: Row) -> str:
-    return cut(row.name if row.own else row.label, 48)
+def _verdict(best: Sequence[Row], leaders: Sequence[Row], column: Column) -> str:
+    if len(best) == 1:
+        return f"only {_named(best[0], column)} has a score with an interval."
+    if len(leaders) == 1:
+        return f"{_named(best[0], column)} is first of {len(best):,}, with certainty; next {_named(best[1], column)}."
+    more = f" and {len(leaders) - NAMED:,} more" if len(leaders) > NAMED else ""
+    named = ", ".join(_named(row, column) for row in leaders[:NAMED])
+    told = f" {column.n:,} samples tell {column.resolves:.1f} points." if column.resolves and column.n else ""
+    return f"{len(leaders):,} of {len(best):,} cannot be told apart at the top: {named}{more}.{told}"
 
 
-def _value(cell: Cell) -> str:
-    return value_text(cell) + (f" [{cell.low:.1f}–{cell.high:.1f}]" if cell.low is not None and cell.high is not None
-                               else " (no interval)")  # fmt: skip
+def _named(row: Row, column: Column) -> str:
+    cell = row.cells[column.key]
+    return f"{cut(row.label, 48)} {number_text(value_text(cell), cell.low, cell.high, cell.n)}"
 
 
-def _list(names: list[str]) -> str:
-    if len(names) > NAMED:
-        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def _licences(leaders: Sequence[Row]) -> str:
+    unknown = sum(not known(row.licence) for row in leaders)
+    if not unknown:
+        return ""
+    who = "its licence is" if len(leaders) == 1 else f"the licence of {unknown:,} of them is"
+    return f" Check before use: {who} not known."
 
 
-def _leaks(rows: list[Row], column: Column) -> list[str]:
-    lines = []
+def left_out(board: Board, view: View) -> tuple[str, ...]:
+    """How many rows a filter leaves out only because a fact of theirs is not known, one sentence a filter."""
+    filters: dict[str, tuple[str, object, Callable[[Row], object]]] = {
+        "sizes": ("size", (None, None), lambda row: row.parameters),
+        "tokens": ("number of tokens", (None, None), lambda row: row.training_tokens),
+        "dates": ("date", ("", ""), lambda row: row.date),
+        "licences": ("licence", (), lambda row: known(row.licence)),
+        "style": ("kind", "", lambda row: row.style),
+        "weights": ("weights", "", lambda row: row.weights),
+    }
+    shown = {row.key for row in select(board, view).rows}
+    notes = []
+    for field, (word, empty, fact) in filters.items():
+        value = getattr(view, field)
+        if value == empty or (isinstance(value, (str, tuple)) and UNKNOWN in value):
+            continue
+        if number := _unseen(board, msgspec.structs.replace(view, **{field: empty}), shown, fact):
+            whose = "their" if number > 1 else "its"
+            notes.append(f"{_more(number)} would be here if {whose} {word} were known.")
+    return (*notes, *_unknown_to_condition(board, view, shown))
+
+
+def _unseen(board: Board, wider: View, shown: set[str], fact: Callable[[Row], object]) -> int:
+    """How many rows of a wider view are not shown and have no such fact."""
+    return sum(row.key not in shown and not fact(row) for row in select(board, wider).rows)
+
+
+def _more(number: int) -> str:
+    return f"{number:,} more models" if number > 1 else "1 more model"
+
+
+def _unknown_to_condition(board: Board, view: View, shown: set[str]) -> list[str]:
+    """The same for the facts that a condition names; whether they would satisfy it is not known."""
+    named: dict[str, Callable[[Row], object]] = {
+        "parameters": lambda row: row.parameters,
+        "licence": lambda row: known(row.licence),
+        "kind": lambda row: row.style,
+        "weights": lambda row: row.weights,
+        "released": lambda row: row.released,
+    }
+    wider = msgspec.structs.replace(view, where="")
+    found = {
+        word: _unseen(board, wider, shown, fact)
+        for word, fact in named.items()
+        if re.search(rf"\b{word}\b", view.where) and UNKNOWN not in view.where
+    }
+    words = {"parameters": "number of parameters", "released": "release"}
+    return [
+        f"{_more(number)} could be here: the {words.get(word, word)} that the condition names is not known."
+        for word, number in found.items()
+        if number
+    ]
+
+
+def leak_notes(rows: Sequence[Row], column: Column) -> tuple[str, ...]:
+    """Which of the named rows saw how many of a column's samples in training, a sentence each."""
+    notes = []
     for row in rows[:NAMED]:
-        cell = row.cells[column.key]
-        if cell.overlaps:
+        cell = row.cells.get(column.key)
+        if cell is not None and cell.overlaps and cell.samples:
             clean = f"; {cell.clean:.1f} on the unseen" if cell.clean is not None else ""
-            lines.append(f"⚑ {_name(row)}: {cell.overlaps:,} of {cell.samples:,} seen in training{clean}.")
-    return lines
-
-
-def _licences(rows: list[Row], view: View) -> list[str]:
-    """Of the named rows, those whose licence nobody knows, where the licence was asked about."""
-    if not view.licences:
-        return []
-    unknown = [row for row in rows if facts.licence_class(row.licence) == facts.UNKNOWN]
-    return [f"{len(unknown)} of {len(rows)} named has no known licence: check it before use."] if unknown else []
-
-
-def left_out(board: Board, view: View) -> list[str]:
-    """How many rows only the licence filter leaves out because their licence is not known."""
-    if not view.licences or facts.UNKNOWN in view.licences:
-        return []
-    from msgspec.structs import replace
-
-    rows = select(board, replace(view, licences=(facts.UNKNOWN,))).rows
-    if not rows:
-        return []
-    own = sum(row.own for row in rows)
-    return [f"Left out, because their licence is not known: {len(rows)} models, {own} of them measured here."]
-
-
-def unused(block: Block) -> str:
-    """What a block leaves out, in words; empty if nothing."""
-    parts = [f"{block.more_columns} more column{'s' * (block.more_columns > 1)}"] if block.more_columns else []
-    names = ", ".join(cut(label, 30) for label in block.without[:3])
-    more = f" and {len(block.without) - 3} more" if len(block.without) > 3 else ""
-    parts += [f"without a score here: {names}{more}"] if block.without and block.origin == "measured" else []
-    return " · ".join(parts)
+            notes.append(f"⚑ {cut(row.label, 48)}: {cell.overlaps:,} of {cell.samples:,} seen in training{clean}.")
+    return tuple(notes)

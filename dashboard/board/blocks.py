@@ -5,20 +5,18 @@ column that is empty for the rows shown is not drawn, and the sparsest ones stay
 cells are dashes. What is left out is counted, so that the page can say so. `html_table` draws the blocks.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from math import log
 
-from dashboard.board.cells import Board, Column, Row
-from dashboard.board.ranks import column_ranks
+from dashboard.board.answer import leading
+from dashboard.board.cells import Board, Column, Row, merit
 from dashboard.board.view import SORTS, View, find_suite
+from dashboard.escape import cut
 from zoo.records import Origin, Record
 
 MOST_DASHES = 0.2  # of a block's cells
 MOST_COLUMNS = 8  # of a block: as many as stand beside the model's name at 1,440 pixels
 NEAREST = 5  # published rows that are shown beside the measured ones before the reader asks for all
-# rows of papers that are no model one can take: studies of data, steps and weight reuse
-_ABLATION = re.compile(r"^\d+(\.\d+)?[MB] |GPU h\b|\btau=|from scratch|\bWR\b|retrained|-web-only$", re.I)
 
 
 class Block(Record, frozen=True):
@@ -27,7 +25,7 @@ class Block(Record, frozen=True):
     lead           the key of its leading column; "" if it has none
     more_columns   columns with scores of these rows that are left out; `sparse` of them for their dashes
     more_rows      rows with a score that are folded away
-    ablations      of these, studies inside papers
+    studies        of these, the rows whose weights are not known to be anywhere
     without        labels of rows without any score in the block's columns
     """
 
@@ -37,7 +35,7 @@ class Block(Record, frozen=True):
     lead: str = ""
     more_columns: int = 0
     more_rows: int = 0
-    ablations: int = 0
+    studies: int = 0
     without: tuple[str, ...] = ()
 
     @property
@@ -55,14 +53,9 @@ class Blocks(Record, frozen=True):
     lead: Column | None = None
 
 
-def is_ablation(row: Row) -> bool:
-    """Whether a published row is a study inside a paper, and no model that one can take.
-
-    >>> from types import SimpleNamespace
-    >>> [is_ablation(SimpleNamespace(own=False, name=name)) for name in ("350M on The Stack, 26B tokens", "phi-1")]
-    [True, False]
-    """
-    return not row.own and bool(_ABLATION.search(row.name))
+def is_study(row: Row) -> bool:
+    """Whether a published row's weights are not known to be anywhere, such as a paper's ablation."""
+    return not row.own and not row.weights
 
 
 def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
@@ -81,7 +74,7 @@ def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
     columns = [column for column in board.columns if column.origin == "reported"]
     rows = [row for row in board.rows if _filled(row, columns)]
     folds = find_suite(view.suite).folds and bool(measured.columns) and not every_row and view.sort in SORTS
-    models = [row for row in rows if not is_ablation(row)] if folds else rows
+    models = [row for row in rows if not is_study(row)] if folds else rows
     benchmark = lead.benchmark if lead else ""
     other = _fullest([c for c in columns if c.benchmark == benchmark] or columns, models or rows)
     if view.sort in {column.key for column in columns}:
@@ -93,7 +86,7 @@ def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
         shown = by_lead(shown, other, view.pinned)
     reported = _block("reported", columns, shown, other, free)
     hidden = [row for row in rows if row not in reported.rows]
-    reported = _with(reported, more_rows=len(hidden), ablations=sum(map(is_ablation, hidden)))
+    reported = _with(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
     return Blocks(measured=measured, reported=reported, lead=lead or other)
 
 
@@ -108,25 +101,19 @@ def _filled(row: Row, columns: Iterable[Column]) -> bool:
 
 
 def pick_lead(columns: Sequence[Column], rows: Sequence[Row], view: View) -> Column | None:
-    """The column that leads: the one the view sorts by; else the one with most rows.
-
-    Of several with as many the one that tells most apart; among equals the first of the board's order. A second metric
-    never leads unless it is asked for.
-    """
+    """The column that leads: the one the view sorts by; else the one that an answer is read from."""
     by_key = {column.key: column for column in columns}
     if view.sort in by_key:
         return by_key[view.sort]
-    main = [column for column in columns if column.main] or list(columns)
-
-    def weight(column: Column) -> tuple[int, int]:
-        ranks = column_ranks(rows, column.key)
-        return sum(column.key in row.cells for row in rows), len({standing.group for standing in ranks.values()})
-
-    return max(main, key=weight, default=None)
+    return leading(columns, rows) or _fullest([column for column in columns if column.main] or columns, rows)
 
 
 def _fullest(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
-    return max(columns, key=lambda column: sum(column.key in row.cells for row in rows), default=None)
+    return max(columns, key=lambda column: (column.one_protocol, _fill(column, rows)), default=None)
+
+
+def _fill(column: Column, rows: Iterable[Row]) -> int:
+    return sum(column.key in row.cells for row in rows)
 
 
 def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
@@ -163,7 +150,7 @@ def by_lead(rows: Sequence[Row], lead: Column, pinned: Sequence[str] = ()) -> li
     def order(row: Row) -> tuple[int, bool, float]:
         cell = row.cells.get(lead.key)
         pin = pinned.index(row.key) if row.key in pinned else len(pinned)
-        return pin, cell is None, -cell.value if cell else 0.0
+        return pin, cell is None, -merit(cell) if cell else 0.0
 
     return sorted(rows, key=order)
 
@@ -183,14 +170,14 @@ def _one_a_benchmark(columns: Sequence[Column], rows: Sequence[Row], lead: Colum
 
 
 def _better(column: Column, before: Column, rows: Sequence[Row]) -> bool:
-    fill = [(one.main, sum(one.key in row.cells for row in rows)) for one in (column, before)]
+    fill = [(one.main, _fill(one, rows)) for one in (column, before)]
     return fill[0] > fill[1]
 
 
 def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) -> list[Column]:
     """The columns without the sparsest, until few enough cells are dashes; the leading one always stays."""
     kept = list(columns)
-    fill = {column.key: sum(column.key in row.cells for row in rows) for column in kept}
+    fill = {column.key: _fill(column, rows) for column in kept}
 
     def too_sparse() -> bool:
         full = sum(fill[column.key] for column in kept)
@@ -201,3 +188,12 @@ def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) 
         least = min((column for column in reversed(kept) if column != lead), key=lambda column: fill[column.key])
         kept.remove(least)
     return kept
+
+
+def unused(block: Block) -> str:
+    """What a block leaves out, in words; empty if nothing."""
+    parts = [f"{block.more_columns} more column{'s' * (block.more_columns > 1)}"] if block.more_columns else []
+    names = ", ".join(cut(label, 30) for label in block.without[:3])
+    more = f" and {len(block.without) - 3} more" if len(block.without) > 3 else ""
+    parts += [f"without a score here: {names}{more}"] if block.without and block.origin == "measured" else []
+    return " · ".join(parts)

@@ -12,6 +12,7 @@ from dashboard.escape import cut, html, html_lines
 from evals.results.outcome import Outcome, needed, outcome_of
 from evals.tasks import benchmark_of
 from zoo.cli.output import NONE, p_text
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 WORDS: dict[Outcome, str] = {
@@ -23,11 +24,13 @@ ORDER: tuple[Outcome, ...] = ("worse", "better", "undecided", "untested")
 class FlipSide(Record, frozen=True):
     """One model's answer to a sample.
 
+    verdict  in words: passed, failed, or the score of a metric that has neither
     chose  the index of the choice that it took; None for a written answer
     """
 
     name: str
-    passed: bool
+    won: bool
+    verdict: str
     text: str
     detail: str = ""
     chose: int | None = None
@@ -59,7 +62,7 @@ class FlipPage(Record, frozen=True):
 
 def outcome(pair: CheckpointComparison) -> Outcome:
     """The outcome of a row, by Holm's p."""
-    return outcome_of(pair.difference, pair.p)
+    return outcome_of(pair.difference, pair.p, pair.metric)
 
 
 def row_key(pair: CheckpointComparison) -> str:
@@ -78,35 +81,43 @@ def in_order(pairs: Sequence[CheckpointComparison]) -> list[CheckpointComparison
     return sorted(pairs, key=lambda pair: (ORDER.index(outcome(pair)), size(pair)))
 
 
-def reach(pairs: Sequence[CheckpointComparison]) -> float:
-    """Half of the axis in points: what every interval fits in."""
-    ends = [abs(end) for pair in pairs if (gap := pair.difference) for end in (gap.low, gap.high)]
-    return max(1.0, float(ceil(100 * max(ends, default=0.01))))
+def reach(pairs: Sequence[CheckpointComparison]) -> dict[str, float]:
+    """Half of the axis of each unit, as shown: what every interval in that unit fits in."""
+    halves: dict[str, float] = {}
+    for pair in pairs:
+        metric = metric_of(pair.metric)
+        ends = (
+            [abs(metric.shown(end)) for end in (pair.difference.low, pair.difference.high)] if pair.difference else []
+        )
+        least = 1.0 if metric.is_share else 0.01
+        whole = max(ends, default=least)
+        halves[metric.unit] = max(halves.get(metric.unit, least), float(ceil(whole)) if metric.is_share else whole)
+    return halves
 
 
 def render_comparison(pairs: Sequence[CheckpointComparison], flip: FlipPage | None = None) -> str:
     """The rows of one pair of models as a table, the open flip below its row."""
     first, second = (html(cut(name, 26)) for name in (pairs[0].checkpoint, pairs[0].reference))
-    half = reach(pairs)
+    halves = reach(pairs)
+    units = ", ".join(f"{half:.3g} {unit}" for unit, half in halves.items())
     lines = [
         '<table class="compare"><caption>Differences, one row a protocol</caption><thead><tr>',
         f'<th scope="col">Benchmark</th><th scope="col" class="number">{first}</th>',
         f'<th scope="col" class="number">{second}</th>',
-        '<th scope="col" class="axis"><span>← worse</span><span>0</span>'
-        f"<span>better, to {half:.0f} points →</span></th>",
-        '<th scope="col" class="number">Difference, points</th><th scope="col">Verdict</th>'
+        f'<th scope="col" class="axis"><span>← worse</span><span>0</span><span>better, to {html(units)} →</span></th>',
+        '<th scope="col" class="number">Difference</th><th scope="col">Verdict</th>'
         '<th scope="col">Won / lost</th><th scope="col"><span class="unseen">Samples</span></th></tr></thead><tbody>',
     ]
     for pair in in_order(pairs):
         is_open = flip is not None and flip.key == row_key(pair)
-        lines.append(_row(pair, half, is_open))
+        lines.append(_row(pair, halves[metric_of(pair.metric).unit], is_open))
         if flip is not None and is_open:
             lines.append(f'<tr class="flip"><td colspan="8">{render_flip(flip)}</td></tr>')
     return "".join([*lines, "</tbody></table>"])
 
 
 def _row(pair: CheckpointComparison, half: float, is_open: bool) -> str:
-    kind = outcome(pair)
+    kind, metric = outcome(pair), metric_of(pair.metric)
     gap = pair.difference
     how = pair.column.partition(" [")[2]
     counts, button = html(pair.kind), ""
@@ -125,9 +136,9 @@ def _row(pair: CheckpointComparison, half: float, is_open: bool) -> str:
         verdict += f'<span class="aside">p {p_text(pair.p)}, {gap.n:,} problems</span>'
     return (
         f'<tr class="{kind}"><th scope="row">{html(title(pair))}'
-        f'<span class="aside">{html(cut("[" + how, 44))}</span></th>'
-        f'<td class="number" data-label="{html(cut(pair.checkpoint, 26))}">{100 * pair.value:.1f}</td>'
-        f'<td class="number" data-label="{html(cut(pair.reference, 26))}">{100 * pair.reference_value:.1f}</td>'
+        f'<span class="aside">{html(cut("[" + how, 44) + metric.mark)}</span></th>'
+        f'<td class="number" data-label="{html(cut(pair.checkpoint, 26))}">{metric.text(pair.value)}</td>'
+        f'<td class="number" data-label="{html(cut(pair.reference, 26))}">{metric.text(pair.reference_value)}</td>'
         f'<td class="axis">{_whisker(pair, half)}</td>'
         f'<td class="number gap">{html(difference_text(pair))}</td><td>{verdict}</td>'
         f'<td data-label="won / lost">{counts}</td><td class="act">{button}</td></tr>'
@@ -144,7 +155,11 @@ def _whisker(pair: CheckpointComparison, half: float) -> str:
     gap = pair.difference
     if gap is None:
         return '<span class="whisker" aria-hidden="true"></span>'
-    low, value, high = (50 + 50 * max(-1.0, min(1.0, 100 * end / half)) for end in (gap.low, gap.value, gap.high))
+    metric = metric_of(pair.metric)
+    ends = (
+        50 + 50 * max(-1.0, min(1.0, metric.merit(metric.shown(end)) / half)) for end in (gap.low, gap.value, gap.high)
+    )
+    low, value, high = sorted(ends)
     style = f"--low:{low:.2f}%;--high:{100 - high:.2f}%;--at:{value:.2f}%"
     return f'<span class="whisker" aria-hidden="true" style="{style}"><i></i><b></b></span>'
 
@@ -188,9 +203,8 @@ def _fold(name: str, text: str) -> str:
 
 
 def _side(flip: FlipPage, side: FlipSide) -> str:
-    mark = "✓ passed" if side.passed else "✗ failed"
-    kind = "passed" if side.passed else "failed"
-    head = f'<h4><span class="{kind}">{mark}</span> {html(cut(side.name, 48))}</h4>'
+    mark, kind = ("✓", "passed") if side.won else ("✗", "failed")
+    head = f'<h4><span class="{kind}">{mark} {html(side.verdict)}</span> {html(cut(side.name, 48))}</h4>'
     if side.chose is not None:
         choice = flip.choices[side.chose] if side.chose < len(flip.choices) else NONE
         return f"<div>{head}<p>chose {side.chose + 1}: «{html(cut(choice, 300))}»</p></div>"

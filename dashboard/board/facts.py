@@ -24,7 +24,7 @@ LICENCES = {  # the classes of `licences` in benchmarks.toml
     UNKNOWN: "no licence is known: it may not be used until it is",
 }
 UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMBT]?)", re.I)
+SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMBT]?)", re.I)
 
 
 def parse_size(text: str) -> float | None:

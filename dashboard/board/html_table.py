@@ -7,10 +7,10 @@ A column is one protocol. The leading column has an axis, ranks and lines betwee
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
+from typing import NamedTuple
 
 from dashboard.board import benchmarks, facts
-from dashboard.board.answer import protocol_words, tells, unused
-from dashboard.board.blocks import Block, Blocks, make_blocks
+from dashboard.board.blocks import Block, Blocks, make_blocks, unused
 from dashboard.board.cells import (
     Board,
     Cell,
@@ -30,6 +30,7 @@ from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
 from zoo.cli.output import count, range_text
 from zoo.coverage import NOT_SEARCHED
+from zoo.metrics import metric_of
 from zoo.visible import plain
 
 TITLES = {
@@ -38,6 +39,14 @@ TITLES = {
 }
 NOT_MEASURED = '<span class="unseen">not measured</span><span class="dash" aria-hidden="true">–</span>'
 NOT_REPORTED = NOT_MEASURED.replace("not measured", "not reported")
+
+
+class Drawn(NamedTuple):
+    """A block with the ranks of its leading and sorted columns, and the end of each column's scale."""
+
+    block: Block
+    ranks: Mapping[str, Mapping[str, Standing]]
+    tops: Mapping[str, float]
 
 
 def read_asset(name: str) -> str:
@@ -85,6 +94,7 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
         for column in block.columns
         if column.key in (block.lead, view.sort)
     }
+    drawn = Drawn(block, ranks, {column.key: _top(column, block.rows) for column in block.columns})
     breaks = _group_starts(block, view, ranks.get(block.lead, {}))
     lines = [
         f'{head}<span class="aside">{about}</span></h2><div class="wide"><table class="board" role="grid">'
@@ -92,13 +102,13 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
         '<th scope="col" class="tick"><span class="unseen">Chosen</span></th>' if ticks else "",
         f'<th scope="col" class="model"{_aria_sort("name", view)}>{_sort_button("name", "Model")}</th>',
         '<th scope="col" class="fact">Licence</th>',
-        *(_column_head(column, block, view, board.subset) for column in block.columns), "</tr></thead><tbody>",
+        *(_column_head(column, drawn, view, board.subset) for column in block.columns), "</tr></thead><tbody>",
     ]  # fmt: skip
     for row in rows:
         names = ["own" if row.own else "other"]
         names += ["pinned"] if row.key in view.pinned else []
         names += ["apart"] if row.key in breaks else []
-        lines.append(_row(row, block, ranks, " ".join(names), ticks))
+        lines.append(_row(row, drawn, " ".join(names), ticks))
     return "".join(
         [*lines, "</tbody></table></div>", f'<p class="rest">{html(rest)}</p>' if rest else "", "</section>"]
     )
@@ -110,22 +120,48 @@ def _group_starts(block: Block, view: View, ranks: Mapping[str, Standing]) -> se
     return {key for before, key in pairwise(keys) if ranks[key].group > ranks[before].group}
 
 
-def _aria_sort(key: str, view: View) -> str:
+def _aria_sort(key: str, view: View, lower: bool = False) -> str:
+    """The direction of a sorted column's numbers. lower: less is better, so that the best first is upwards."""
     if key != view.sort:
         return ""
-    return ' aria-sort="descending"' if view.descending else ' aria-sort="ascending"'
+    return ' aria-sort="descending"' if view.descending != lower else ' aria-sort="ascending"'
 
 
 def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-def _column_head(column: Column, block: Block, view: View, subset: str) -> str:
+PROMPTS = {"openai": "OpenAI's prompt", "bigcode": "BigCode's prompt", "lm-eval": "lm-eval's prompt",
+           "phizoo": "phi-zoo's prompt"}  # fmt: skip
+
+
+def protocol_words(column: Column) -> str:
+    """A column's protocol as a reader says it.
+
+    >>> column = Column(key="k", benchmark="b", title="openai v1", protocol="", origin="measured", metric="pass@1")
+    >>> protocol_words(column)
+    "OpenAI's prompt"
+    """
+    name = column.title.partition(" v")[0]
+    return PROMPTS.get(name, name) if column.origin == "measured" else column.title
+
+
+def tells(column: Column) -> str:
+    """What a column's problems can tell apart; empty if it is not known."""
+    if not column.n:
+        return ""
+    metric = metric_of(column.metric)
+    smallest = f" tell {column.resolves:.{metric.digits}f} {metric.unit}" if column.resolves else ""
+    return f"{column.n:,} problems{smallest}"
+
+
+def _column_head(column: Column, drawn: Drawn, view: View, subset: str) -> str:
     """Two lines: the benchmark and whose prompt; the leading column also has its axis and what it can tell."""
-    leads = column.key == block.lead
+    leads = column.key == drawn.block.lead
+    kind = metric_of(column.metric)
     lines = [html(cut(protocol_words(column), 34))]
-    if not column.main:
-        lines.append(html(cut(column.metric, 28)))
+    if not column.main or not kind.is_share:
+        lines.append(html(cut(column.metric, 28)) + kind.mark)
     if column.subset:
         lines.append(html(cut(column.subset, 40)))
     elif subset != "all":
@@ -133,12 +169,14 @@ def _column_head(column: Column, block: Block, view: View, subset: str) -> str:
         lines.append(f'<span class="part">{part}</span>')
     if column.n:
         lines.append(html(tells(column)) if leads else f"n={column.n:,}")
-    axis = '<span class="scale" aria-hidden="true"><i>0</i><i>100</i></span>' if leads else ""
+    top = f"{drawn.tops[column.key]:.3g}"
+    axis = f'<span class="scale" aria-hidden="true"><i>0</i><i>{top}</i></span>' if leads else ""
+    lower = ' data-lower="true"' if kind.lower_is_better else ""
     names = f"{column.origin} lead at" if leads else column.origin
     title = html(benchmarks.title_of(column.benchmark))
     return (
         f'<th scope="col" class="{names}" data-column="{html(column.key)}" data-benchmark="{title}" '
-        f'title="{html(head_tooltip(column))}"{_aria_sort(column.key, view)}>'
+        f'title="{html(head_tooltip(column))}"{lower}{_aria_sort(column.key, view, kind.lower_is_better)}>'
         f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(lines)}</span>{axis}</th>'
     )
 
@@ -151,7 +189,7 @@ def head_tooltip(column: Column) -> str:
     return plain(". ".join([*(part for part in parts if part), column.comparable]))
 
 
-def _row(row: Row, block: Block, ranks: Mapping[str, Mapping[str, Standing]], names: str, ticks: bool) -> str:
+def _row(row: Row, drawn: Drawn, names: str, ticks: bool) -> str:
     licence = html(cut(row.licence, 24)) if facts.known(row.licence) else "unknown"
     kind = row.style or "kind unknown"
     tick = ""
@@ -166,8 +204,7 @@ def _row(row: Row, block: Block, ranks: Mapping[str, Mapping[str, Standing]], na
         f' · <span>{kind}</span><span class="narrow"> · licence {licence}</span></span></th>'
         f'<td class="fact" data-v="{licence}">{licence}</td>'
     ]
-    lines += [_cell(row.cells.get(column.key), column, block, ranks.get(column.key, {}).get(row.key))
-              for column in block.columns]  # fmt: skip
+    lines += [_cell(row, column, drawn) for column in drawn.block.columns]
     return "".join([*lines, "</tr>"])
 
 
@@ -180,9 +217,10 @@ def row_tooltip(row: Row) -> str:
     return plain(" · ".join([name, *parts, f"weights {row.weights or 'unknown'}"]))
 
 
-def _cell(cell: Cell | None, column: Column, block: Block, standing: Standing | None) -> str:
+def _cell(row: Row, column: Column, drawn: Drawn) -> str:
     """A cell in as few elements as possible: a board has thousands, and each costs the browser layout and paint."""
-    leads = column.key == block.lead
+    cell, standing = row.cells.get(column.key), drawn.ranks.get(column.key, {}).get(row.key)
+    leads = column.key == drawn.block.lead
     if cell is None:
         empty = NOT_MEASURED if column.origin == "measured" else NOT_REPORTED
         return f'<td class="none{" at" if leads else ""}">{empty}</td>'
@@ -221,36 +259,48 @@ def cell_tooltip(cell: Cell) -> str:
     if cell.subset != "all":
         parts.append(f"{cell.subset} samples only")
     if cell.moved is not None:
-        parts.append(f"{cell.moved:+.1f} against all samples")
+        parts.append(f"{cell.moved:+.{metric_of(cell.metric).digits}f} against all samples")
     if cell.tier:
         parts.append(f"sandbox {cell.tier}")
     parts.append(overlap_text(cell, why=True) or NOT_SEARCHED)
     return plain(" · ".join(parts))
 
 
-def _bar(cell: Cell) -> str:
-    """The interval, the value and the chance level on a scale of 0 to 100: one element, drawn by its background."""
+def _bar(cell: Cell, top: float) -> str:
+    """The interval, the value and the chance level on a scale of 0 to `top`: one element, drawn by its background."""
     if cell.low is None or cell.high is None:
         return ""
-    width = min(max(cell.high - cell.low, 1.0), 99.0)
-    offset = 100 * min(max(cell.low, 0.0), 100 - width) / (100 - width)  # CSS offsets are shares of the free room
-    style = f"--w:{width:.1f}%;--x:{offset:.1f}%;--v:{cell.value:.1f}%"
+    low, high, value = (100 * end / top for end in (cell.low, cell.high, cell.value))
+    width = min(max(high - low, 1.0), 99.0)
+    offset = 100 * min(max(low, 0.0), 100 - width) / (100 - width)  # CSS offsets are shares of the free room
+    style = f"--w:{width:.1f}%;--x:{offset:.1f}%;--v:{value:.1f}%"
     names = ["bar", *(["derived"] if cell.derived else [])]
     if cell.chance is not None:
         names, style = [*names, "chance"], f"{style};--c:{cell.chance:.1f}%"
     return f'<span class="{" ".join(names)}" style="{style}"></span>'
 
 
+def _top(column: Column, rows: Sequence[Row]) -> float:
+    """The end of a column's scale: 100 for percent, else its largest number."""
+    if metric_of(column.metric).is_share:
+        return 100.0
+    ends = (max(cell.value, cell.high or 0.0) for row in rows if (cell := row.cells.get(column.key)))
+    return max(ends, default=0.0) or 1.0
+
+
 def _details(cell: Cell, column: Column) -> str:
     """The interval, n where it is not the column's, and what a reader must know before the number is used."""
-    parts = [f"[{cell.low:.1f}–{cell.high:.1f}]"] if cell.low is not None and cell.high is not None else []
+    kind = metric_of(cell.metric)
+    parts = []
+    if cell.low is not None and cell.high is not None:
+        parts.append(f"[{cell.low:.{kind.digits}f}–{cell.high:.{kind.digits}f}]")
     parts += [f"n={cell.n:,}"] if cell.n and cell.n != column.n else []
     if at_chance(cell):
         parts.append('<span class="guess">at chance</span>')
     note = coverage_note(cell)
     parts += [_note(text, "unscored" in text) for text in run_texts(cell) if text != note]
-    if cell.moved is not None and abs(cell.moved) >= 0.05:
-        parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.1f}</span>')
+    if cell.moved is not None and abs(cell.moved) >= 0.5 * 10**-kind.digits:
+        parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.{kind.digits}f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""
 
 

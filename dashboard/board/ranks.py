@@ -4,35 +4,24 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from dashboard.board.cells import Board, Row
-from evals.stats.ranks import Standing, standings
-from zoo.records import Record
-
-
-class RankSpan(Record, frozen=True):
-    """A value with the ends of its interval, and the groups of samples behind it, 0 if all are alone."""
-
-    value: float
-    low: float
-    high: float
-    clusters: int
+from evals.stats.ranks import RankSpan, Standing, merit_span, standings
+from zoo.metrics import metric_of
 
 
 def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
-    """The rank of each row that has an interval in the column, by row key; the highest value ranks first.
+    """The rank of each row that has an interval in the column, by row key; the best value ranks first.
 
     The ranks of a column hold simultaneously with 95% confidence. A column is one protocol, so measured and
     published numbers never mix.
     """
     spans = {
-        row.key: RankSpan(
-            value=cell.value,
-            low=cell.low,
-            high=cell.high,
+        row.key: merit_span(
+            metric_of(cell.metric), cell.value, cell.low, cell.high,
             clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
         )
         for row in rows
         if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
-    }
+    }  # fmt: skip
     return dict(zip(spans, _standings(tuple(spans.values())), strict=True))
 
 

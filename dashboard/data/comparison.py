@@ -7,8 +7,8 @@ import msgspec
 
 from evals.results.compare import Flip, Kind, compare
 from evals.stats.paired import Difference, holm
-from zoo.cli.output import interval_text
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_CHECKPOINTS = 6
 class CheckpointComparison(Record, frozen=True):
     """One checkpoint compared with the reference under one protocol.
 
-    difference  checkpoint minus reference, in -1..1
+    difference  checkpoint minus reference, in -1..1 or in the metric's unit
     p           two-sided, Holm-adjusted over one reading of each task and pair; None if nothing was tested, and for
                 further readings, whose p in `difference` is not adjusted
     runs        the run ids of checkpoint and reference
@@ -93,7 +93,7 @@ def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointCompa
 
 
 def difference_text(comparison: CheckpointComparison) -> str:
-    """The difference with its interval, in points.
+    """The difference with its interval, in points or in the metric's unit.
 
     >>> from evals.stats.paired import paired_difference
     >>> comparison = CheckpointComparison(
@@ -103,7 +103,8 @@ def difference_text(comparison: CheckpointComparison) -> str:
     >>> difference_text(comparison).startswith("+100.0 [")
     True
     """
-    difference = comparison.difference
+    difference, metric = comparison.difference, metric_of(comparison.metric)
     if difference is None:
-        return f"{100 * (comparison.value - comparison.reference_value):+.1f}"
-    return f"{100 * difference.value:+.1f} {interval_text(100 * difference.low, 100 * difference.high)}"
+        return metric.text(comparison.value - comparison.reference_value, "+")
+    value, low, high = (metric.text(end, "+") for end in (difference.value, difference.low, difference.high))
+    return f"{value} [{low} to {high}]"

@@ -13,11 +13,11 @@ from zoo.records import Record
 if TYPE_CHECKING:
     from evals.records import Run
 
-VERDICTS = ("passed", "failed", "timeout", "error", "unscored")
+VERDICTS = ("passed", "failed", "read", "timeout", "error", "unscored")
 
 
 # "error" is the model's program at fault, "unscored" is ours
-WORDS = {"passed": "passed", "failed": "failed", "timeout": "timed out", "error": "program broke",
+WORDS = {"passed": "passed", "failed": "failed", "read": "read", "timeout": "timed out", "error": "program broke",
          "unscored": "not scored"}  # fmt: skip
 _DOCSTRING = re.compile(r"\"\"\"\s*(.+)|'''\s*(.+)")
 

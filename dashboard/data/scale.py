@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import msgspec
 
 from dashboard.board.cells import Board, Column, Row
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 Axis = Literal["parameters", "unique tokens", "tokens seen", "training FLOPs"]
@@ -34,6 +35,7 @@ class ScalePoint(Record, frozen=True):
     parameters: float | None = None
     unique: float | None = None
     tokens: float | None = None
+    metric: str = ""
 
 
 def scale_value(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
@@ -68,7 +70,7 @@ def scale_points(
                     name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high,
                     own=row.own and not cell.measured_at,
                     column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
-                    unique=row.unique_tokens, tokens=row.training_tokens,
+                    unique=row.unique_tokens, tokens=row.training_tokens, metric=column.metric,
                 )  # fmt: skip
                 in_column.append(point)
         front = pareto_front(in_column)
@@ -86,12 +88,16 @@ def pareto_front(points: Sequence[ScalePoint]) -> frozenset[int]:
     """
     best, front = float("-inf"), []
     last: tuple[float, float] | None = None
-    for position in sorted(range(len(points)), key=lambda n: (points[n].x, -points[n].value)):
-        place = (points[position].x, points[position].value)
+    for position in sorted(range(len(points)), key=lambda n: (points[n].x, -_merit(points[n]))):
+        place = (points[position].x, _merit(points[position]))
         if place[1] > best or place == last:
             front.append(position)
             best, last = max(best, place[1]), place
     return frozenset(front)
+
+
+def _merit(point: ScalePoint) -> float:
+    return metric_of(point.metric).merit(point.value)
 
 
 def point_labels(points: Sequence[ScalePoint]) -> tuple[str, ...]:
@@ -129,5 +135,7 @@ def larger_models_matched(points: Iterable[ScalePoint], name: str) -> tuple[Scal
     own = next((point for point in points if point.name == name), None)
     if own is None:
         return ()
-    matched = [point for point in points if point.column == own.column and point.x > own.x and point.value <= own.value]
+    matched = [
+        point for point in points if point.column == own.column and point.x > own.x and _merit(point) <= _merit(own)
+    ]
     return tuple(sorted(matched, key=lambda point: point.x, reverse=True))

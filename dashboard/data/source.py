@@ -101,7 +101,7 @@ def _tasks_of(registry: "Registry", suite: str) -> list[str] | None:
 
 def load_with_notes(view: View, subset: Subset) -> tuple[Board, tuple[str, ...]]:
     """The environment's board, with all that a view of it shows, and the notes shown above it."""
-    whole = view.columns or view.sort not in SORTS  # a column of another suite
+    whole = view.columns or view.where or view.sort not in SORTS  # a column of another suite
     with open_zoo() as registry:
         board = load_board(registry, subset, suite="" if whole else view.suite)
         return board, board_notes(view.suite, board, registry)

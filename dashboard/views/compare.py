@@ -34,6 +34,7 @@ from evals.records import Result
 from evals.results.outcome import overall_text
 from evals.scoring.choices import first_largest
 from zoo.cli.output import NONE, p_text
+from zoo.metrics import metric_of
 
 FLIP = ("read", "side", "flip")  # the address of an open flip: row, won or lost, sample
 
@@ -148,7 +149,9 @@ def _proof(board: Board) -> Callable[[CheckpointComparison], str]:
             return ""
         cell = cells.get((pair.runs[0], pair.metric)) if pair.runs else None
         leak = overlap_text(cell) if cell is not None else ""
-        return f"{title(pair)}: {difference_text(pair)} points, proven to be {kind}." + (f" {leak}." if leak else "")
+        return f"{title(pair)}: {difference_text(pair)} {metric_of(pair.metric).unit}, proven to be {kind}." + (
+            f" {leak}." if leak else ""
+        )
 
     return say
 
@@ -176,7 +179,8 @@ def _open_row(pairs: list[CheckpointComparison]) -> CheckpointComparison | None:
 
 
 def _flips(pair: CheckpointComparison, side: str) -> list[str]:
-    return [flip.sample for flip in pair.flips if (flip.first > flip.second) is (side == "won")]
+    metric = metric_of(pair.metric)
+    return [flip.sample for flip in pair.flips if metric.is_better(flip.first, flip.second) is (side == "won")]
 
 
 def _side(pair: CheckpointComparison) -> str:
@@ -202,11 +206,11 @@ def open_flip(pairs: list[CheckpointComparison]) -> FlipPage | None:
     queries = samples.load_queries(pair.runs[0], msgspec.json.encode(header))
     query = None if isinstance(queries, str) else queries.get(chosen) or queries.get(names[1])
     values = next(flip for flip in pair.flips if flip.sample == chosen)
+    scores = (values.first, values.second)
     first, second = (
-        _flip_side(name, score > other, result)
-        for name, result, score, other in zip(
-            (pair.checkpoint, pair.reference), of_sample, (values.first, values.second),
-            (values.second, values.first), strict=True,
+        _flip_side(name, pair, result, *pairs)
+        for name, result, pairs in zip(
+            (pair.checkpoint, pair.reference), of_sample, (scores, scores[::-1]), strict=True
         )
     )  # fmt: skip
     return FlipPage(
@@ -218,12 +222,18 @@ def open_flip(pairs: list[CheckpointComparison]) -> FlipPage | None:
     )  # fmt: skip
 
 
-def _flip_side(name: str, passed: bool, result: Result | None) -> FlipSide:
+def _flip_side(
+    name: str, pair: CheckpointComparison, result: Result | None, score: float, other: float
+) -> FlipSide:  # fmt: skip
+    metric = metric_of(pair.metric)
+    won = metric.is_better(score, other)
+    whole = score in (0.0, 1.0) and metric.is_share
+    verdict = ("passed" if score else "failed") if whole else f"{metric.text(score)} {metric.name}"
     if result is None:
-        return FlipSide(name=name, passed=passed, text=samples.NOT_STORED)
+        return FlipSide(name=name, won=won, verdict=verdict, text=samples.NOT_STORED)
     chose = first_largest(result.logprobs) if result.logprobs else None
     detail = result.detail if chose is None else ""
-    return FlipSide(name=name, passed=passed, text=result.text, detail=detail, chose=chose)
+    return FlipSide(name=name, won=won, verdict=verdict, text=result.text, detail=detail, chose=chose)
 
 
 def show_more(comparisons: tuple[CheckpointComparison, ...], chosen: list[str], baseline: str) -> None:
@@ -231,8 +241,9 @@ def show_more(comparisons: tuple[CheckpointComparison, ...], chosen: list[str], 
     rows: list[dict[str, Any]] = [
         {
             "benchmark": title(pair), "protocol": cut(pair.column, 60), "checkpoint": cut(pair.checkpoint, 48),
-            "baseline": cut(pair.reference, 48), "score": f"{100 * pair.value:.1f}",
-            "baseline's score": f"{100 * pair.reference_value:.1f}", "difference [95%]": difference_text(pair),
+            "baseline": cut(pair.reference, 48), "score": metric_of(pair.metric).text(pair.value),
+            "baseline's score": metric_of(pair.metric).text(pair.reference_value),
+            "difference [95%]": difference_text(pair),
             "p (Holm)": p_text(pair.p) or (f"{p_text(pair.difference.p)}, unadjusted" if pair.difference else NONE),
             "verdict": outcome(pair),
             "won / lost / tied": f"{pair.difference.wins} / {pair.difference.losses} / {pair.difference.ties}"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard.board.answer import answer, left_out
+from dashboard.board.answer import answer_of, leading, leak_notes, left_out
 from dashboard.board.blocks import Blocks, make_blocks
 from dashboard.board.cells import Board
 from dashboard.board.export import FORMATS
@@ -54,19 +54,24 @@ def page() -> None:
 
 
 def show_answer(board: Board, view: View, blocks: Blocks) -> None:
-    """Draws the answer in a sentence, and the button that compares the models it names."""
-    said = answer(board, view, blocks)
-    notes = "".join(f"<p class='note'>{html(note)}</p>" for note in said.notes)
+    """Draws the answer in a sentence, what to know beside it, and the button that compares the models it names."""
+    block = blocks.measured if blocks.measured.lead else blocks.reported
+    rows = [row for row in block.rows if row.own or row.weights or block.origin == "measured"]
+    notes, labels = list(left_out(board, view)), [row.label for row in rows if row.own][:2]
+    text = "No model here has a score with an interval on this question."
+    if column := leading([column for column in block.columns if column.key == block.lead], rows):
+        said = answer_of(rows, column)
+        leaders = [row for key in said.leaders for row in rows if row.key == key]
+        text, notes = said.text, [*leak_notes(leaders, column), *notes]
+        if len(leaders) > 1:
+            labels = [row.label for row in leaders[:2] if row.own]
+    body = "".join(f'<p class="note">{html(note)}</p>' for note in notes)
     with st.container(horizontal=True, vertical_alignment="center", key="answer"):
-        st.html(f'<div class="phizoo-answer" role="status"><p>{html(said.text)}</p>{notes}</div>', width="stretch")
-        if said.pair:
-            label = (
-                "Compare these two"
-                if said.text.count(" and ") == 1 and "told" in said.text
-                else "Compare the first two"
-            )
-            if st.button(label, type="primary", key="compare-pair", width="content"):
-                open_compare(list(said.pair))
+        st.html(f'<div class="phizoo-answer" role="status"><p>{html(text)}</p>{body}</div>', width="stretch")
+        if len(labels) == 2:
+            name = "Compare these two" if "cannot be told apart" in text else "Compare the first two"
+            if st.button(name, type="primary", key="compare-pair", width="content"):
+                open_compare(labels)
 
 
 def open_compare(labels: list[str]) -> None:
@@ -99,7 +104,7 @@ def unfold(blocks: Blocks) -> None:
     block = blocks.reported
     with st.container(horizontal=True):
         if block.more_rows:
-            studies = f", {block.ablations} of them studies inside papers" if block.ablations else ""
+            studies = f", {block.studies} of them with weights that are nowhere known" if block.studies else ""
             st.button(f"Show {block.more_rows:,} more reported rows{studies}", key="all-rows", on_click=style.put,
                       args=("rows", "all"))  # fmt: skip
         elif st.query_params.get("rows") == "all":

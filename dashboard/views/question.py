@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.board import address, facts
 from dashboard.board.cells import Board
+from dashboard.board.front import AXES
 from dashboard.board.view import DEFAULT, SUITES, View, select, standing_suite
 from dashboard.escape import cut
 from dashboard.views import style
@@ -26,7 +27,8 @@ SUBSETS = {"all": "all", "clean": "unseen in training", "overlapping": "seen in 
 CHIPS = {
     "sort": "Sorted by", "subset": "Problems", "complete": "Only models with every column",
     "every": "Second metrics too", "seen": "Tokens", "date": "Date", "family": "Family", "weights": "Weights",
-    "kind": "Kind", "quantised": "Quantised", "where": "Where", "column": "Columns", "pin": "Pinned",
+    "kind": "Kind", "quantised": "Quantised", "front": "On the front by", "where": "Where", "column": "Columns",
+    "pin": "Pinned",
 }  # fmt: skip
 
 
@@ -129,6 +131,7 @@ def pick_filters(board: Board, view: View) -> None:
         _choose("Problems", SUBSETS, "subset", board.subset, "all")
         _choose("Weights", {"": "any"} | {name: name for name in facts.WEIGHTS}, "weights", view.weights)
         _choose("Kind", {"": "any"} | {name: name for name in facts.KINDS}, "kind", view.style)
+        _choose("Pareto front", {"": "all models"} | {name: f"by {name}" for name in AXES}, "front", view.front)
         _choose("Quantised", {"": "any"} | {name: name for name in facts.QUANTISED}, "quantised", view.quantised)
     with right:
         _flag("Only models with every column", "complete", view.complete)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FLAGGED, DIFFER, LIMIT = "flagged", "differ", "limit"
 NOT_STORED = "The results of this run are not stored in the zoo."
-MARKS = {"passed": "✓", "failed": "✗", "timeout": "⏱", "error": "!", "unscored": "?"}
+MARKS = {"passed": "✓", "failed": "✗", "read": "≈", "timeout": "⏱", "error": "!", "unscored": "?"}
 HEIGHT = 620  # of the list, in pixels: the list scrolls, not the page
 
 

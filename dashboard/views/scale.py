@@ -13,6 +13,7 @@ from dashboard.data import scale, source
 from dashboard.escape import cut
 from dashboard.views import style
 from zoo.cli.output import count
+from zoo.metrics import metric_of
 
 
 def page() -> None:
@@ -101,7 +102,9 @@ def _round(times: float | None) -> float | None:
 
 
 def _overlap(point: scale.ScalePoint, other: scale.ScalePoint) -> bool:
-    return point.low is None or other.high is None or point.low <= other.high
+    """Whether the intervals of a point and of one that is no better overlap."""
+    better, worse = (other, point) if metric_of(point.metric).lower_is_better else (point, other)
+    return better.low is None or worse.high is None or better.low <= worse.high
 
 
 def show_versions(board: Board, benchmark: str) -> None:
@@ -119,4 +122,4 @@ def show_versions(board: Board, benchmark: str) -> None:
     if values:
         st.subheader("Along training", anchor=False)
         alt = "Scores of a model's versions against tokens seen"
-        style.show_chart(charts.progress_chart(values), alt, values, "along-training")
+        style.show_chart(charts.progress_chart(values, metric_of(columns[0].metric)), alt, values, "along-training")

@@ -6,7 +6,8 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, open_registry, task_option
-from zoo.cli.output import emit_json, interval_text, p_text, table
+from zoo.cli.output import emit_json, p_text, table
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.results.compare import Comparison, ComparisonRow
@@ -32,7 +33,8 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: 
 
     Won, lost and tied samples, the difference with its 95% interval, the exact McNemar p (of a sign-flip test
     if scores are not only 0 or 1), and Holm's p over one reading of each task, its main metric. Further readings and
-    published numbers have a p that is not adjusted. JSON has scores and differences in 0..1.
+    published numbers have a p that is not adjusted. ↓ marks a metric of which less is better (bits per byte). JSON
+    has scores and differences in 0..1, or in the metric's unit.
     """
     from evals.results.compare import compare as compare_runs
     from evals.results.outcome import outcome_of, overall_text
@@ -43,7 +45,7 @@ def compare(first: str, second: str, tasks: tuple[str, ...], flips: bool, chat: 
         emit_json(comparison)
         return
     click.echo(f"A {comparison.first}\nB {comparison.second} (the baseline: every difference is A minus B)\n")
-    outcomes = [outcome_of(row.difference, row.p_holm if row.family else None) for row in comparison.rows]
+    outcomes = [outcome_of(row.difference, row.p_holm if row.family else None, row.metric) for row in comparison.rows]
     click.echo(f"{overall_text(comparison.first, outcomes)}\n")
     significant = [number for number, row in enumerate(comparison.rows) if _is_significant(row)]
     table([_cells(row) for row in comparison.rows], COLUMNS, significant)
@@ -60,12 +62,12 @@ def _is_significant(row: "ComparisonRow") -> bool:
 
 def _cells(row: "ComparisonRow") -> tuple[str, ...]:
     """One row of the table in points: task, both scores, the difference, counts, p, adjusted p."""
-    gap = 100 * (row.first - row.second)
-    scores = (row.column, f"{100 * row.first:.1f}", f"{100 * row.second:.1f}")
+    metric = metric_of(row.metric)
+    scores = (row.column + metric.mark, metric.text(row.first), metric.text(row.second))
     d = row.difference
     if d is None:
-        return (*scores, f"{gap:+.1f}", row.kind, "", "")
-    interval = f"{100 * d.value:+.1f} {interval_text(100 * d.low, 100 * d.high)}"
+        return (*scores, metric.text(row.first - row.second, "+"), row.kind, "", "")
+    interval = f"{metric.text(d.value, '+')} [{metric.text(d.low, '+')} to {metric.text(d.high, '+')}]"
     counts = f"{d.wins}/{d.losses}/{d.ties}" if row.kind == "paired" else row.kind
     return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm) if row.family else "unadjusted")
 
@@ -74,7 +76,7 @@ def _notes(comparison: "Comparison") -> list[str]:
     """The table in words: the significant rows, and the rows that are not paired and why."""
     lines = []
     for row in filter(_is_significant, comparison.rows):
-        better = comparison.first if row.first > row.second else comparison.second
+        better = comparison.first if metric_of(row.metric).is_better(row.first, row.second) else comparison.second
         lines.append(f"{row.column}: {better} is better (p Holm {p_text(row.p_holm)})")
     if not lines and any(row.family for row in comparison.rows):
         lines.append("No row is significant at 5% (p Holm): the differences may be chance.")
@@ -96,7 +98,7 @@ def _print_flips(comparison: "Comparison") -> None:
         if row.kind != "paired":
             continue
         for title, sign in ((comparison.first, 1), (comparison.second, -1)):
-            flips = [flip for flip in row.flips if sign * (flip.first - flip.second) > 0]
+            flips = [flip for flip in row.flips if metric_of(row.metric).merit(sign * (flip.first - flip.second)) > 0]
             click.echo(f"\n{row.column}: better with {title}, {len(flips)} samples")
             for flip in flips:
                 click.echo(f"  {flip.sample}  {flip.first:g} against {flip.second:g}")

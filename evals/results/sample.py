@@ -10,7 +10,7 @@ from typing import Any
 from evals.chat import bind
 from evals.engines import SENDS_MESSAGES
 from evals.protocol import shown
-from evals.records import Run, Sample
+from evals.records import ChoiceRequest, Run, Sample
 from evals.results.task_of_run import name_of_run, task_of_run
 from evals.task import Task
 from evals.tasks import protocols
@@ -90,7 +90,11 @@ def _encode(header: Run, task: Task, sample: Sample, tokens: Any) -> SampleView:
         # as the engines do: a prompt keeps at least half of the context
         room = max(context - task.decoding.max_tokens, context // 2)
         return SampleView(prompt=prompt, tokens=tokens.prompt(prompt, task.decoding, room).tokens)
-    pairs = [(text, tokens.pair(before, text, context)) for before, text in task.pairs(sample)]
-    choices = tuple(ChoiceView(text=text, tokens=pair.tokens[pair.start :]) for text, pair in pairs)
-    first = pairs[0][1]
+    asked = task.pairs(sample)
+    pairs = tokens.pairs(ChoiceRequest(sample=sample.id, pairs=asked, whole=task.kind == "likelihood"), context)
+    texts = [text for _, text in asked] if len(asked) == len(pairs) else [asked[0][1]] * len(pairs)
+    choices = tuple(
+        ChoiceView(text=text, tokens=pair.tokens[pair.start :]) for text, pair in zip(texts, pairs, strict=True)
+    )
+    first = pairs[0]
     return SampleView(prompt=prompt, tokens=first.tokens[: first.start], choices=choices)

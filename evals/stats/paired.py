@@ -15,6 +15,8 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from evals.stats.intervals import LEVEL, Interval, cluster_totals, cluster_variance, normal_quantile, student_quantile
+from evals.stats.real import half_width, real_difference
+from zoo.metrics import Metric, metric_of
 from zoo.records import Record
 
 FLIPS = 20_000  # sign flips drawn where the exact distribution is out of reach: p is right to 0.3 points
@@ -22,13 +24,15 @@ EXACT_CELLS = 200_000_000  # the exact distribution is built up to this many add
 
 HALVED = 40  # any differences of up to this many clusters: twice 2^20 sums, a third of a second
 
+SHARE = metric_of("")
+
 Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired"]
 
 
 class Difference(Record, frozen=True):
-    """How much better A is than B, in -1..1, with interval and p.
+    """A minus B with interval and p: in -1..1, or in the metric's unit.
 
-    wins    samples on which A scores higher; losses, ties accordingly (0 if the samples are missing)
+    wins    samples on which A is better; losses, ties accordingly (0 if the samples are missing)
     n       pairs compared; clusters, the independent groups among them
     p       two-sided; the method says which test
     flips   sign flips that p was drawn from, so that it is never below 1 / (flips + 1); 0 if it is exact
@@ -81,12 +85,14 @@ def mcnemar(wins: int, losses: int, mid: bool = False) -> float:
 
 
 def paired_difference(
-    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable] | None = None, seed: int = 0
-) -> Difference:
+    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable] | None = None, seed: int = 0,
+    metric: Metric = SHARE,
+) -> Difference:  # fmt: skip
     """The difference of two models' mean scores on the same samples, with interval and exact p.
 
     first     A's score of each sample, 0..1 (the mean over its draws)
     second    B's scores of the same samples in the same order
+    metric    of the scores; of one that is no share they are 0 or more
     clusters  what samples share (passage, subject); None if all are alone
     Returns   for single right or wrong answers Tango's interval and exact McNemar; otherwise a
               cluster-robust t interval and the sign-flip test over clusters.
@@ -96,17 +102,17 @@ def paired_difference(
         raise ValueError(f"{len(first)} and {len(second)} scores: pair the same samples, at least one.")
     differences = [a - b for a, b in zip(first, second, strict=True)]
     groups = list(range(len(first))) if clusters is None else list(clusters)
-    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    wins, losses = sum(metric.merit(d) > 0 for d in differences), sum(metric.merit(d) < 0 for d in differences)
     n, count = len(first), len(set(groups))
     binary = all(score in (0.0, 1.0) for pair in (first, second) for score in pair)
     method: Method
     flips = 0
-    if binary and count == n:
+    if binary and count == n and metric.is_share:
         value = (wins - losses) / n
         low, high = tango(wins, losses, n)
         p, method = mcnemar(wins, losses), "mcnemar"
     else:
-        value, low, high = _mean_difference(differences, groups)
+        value, low, high = (_mean_difference if metric.is_share else real_difference)(differences, groups)
         p, flips = sign_flips(cluster_totals(differences, groups)[0], seed)
         method = "sign flips, drawn" if flips else "sign flips, exact"
     return Difference(
@@ -154,13 +160,13 @@ def sign_flips(totals: Sequence[float], seed: int = 0) -> FlipTest:
     return FlipTest(_drawn_flips(moved, seed), FLIPS)
 
 
-def unpaired_difference(first: Interval, second: Interval, n: int) -> Difference:
+def unpaired_difference(first: Interval, second: Interval, n: int, metric: Metric = SHARE) -> Difference:
     """The difference of two means from different samples, or from runs without their samples.
 
     first, second  each mean with its own 95% interval
     n              samples behind the smaller of the two
     Source   Newcombe 1998, method 10: the ends' squared distances added. p from z, by the number of
-             independent samples behind each interval.
+             independent samples behind each interval; of a metric that is no share, by the intervals themselves.
 
     >>> from evals.stats.intervals import wilson
     >>> difference = unpaired_difference(wilson(91, 164), wilson(84, 164), 164)
@@ -172,7 +178,11 @@ def unpaired_difference(first: Interval, second: Interval, n: int) -> Difference
     value = first.value - second.value
     low = value - sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
     high = value + sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
-    z = z_unpaired(first.value, second.value, first.effective, second.effective)
+    if metric.is_share:
+        z = z_unpaired(first.value, second.value, first.effective, second.effective)
+    else:
+        error = sqrt(sum(half_width(one.value, one.low, one.high) ** 2 for one in (first, second))) / normal_quantile()
+        z = value / error if error > 0 else 0.0
     p = 2 * NormalDist().cdf(-abs(z))
     return Difference(value=value, low=low, high=high, p=p, method="unpaired", n=n, clusters=n)
 

@@ -12,16 +12,20 @@ Source  Brennan 2001, Generalizability Theory, chapter 2 (persons x items, one o
 """
 
 from collections.abc import Hashable, Sequence
+from math import inf, sqrt
 
 from evals.stats.intervals import (
     LEVEL,
+    Interval,
     cluster_totals,
     cluster_variance,
     normal_quantile,
     score_interval,
     strata_variance,
+    student_quantile,
     variance_interval,
 )
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 
@@ -48,10 +52,12 @@ def combine(
     clusters: Sequence[Hashable] | None = None,
     strata: Sequence[Hashable] | None = None,
     level: float = LEVEL,
+    metric: str = "",
 ) -> Combined:
     """Combines runs of one protocol that differ by seed.
 
-    runs      scores in 0..1, shape (runs, problems), the same problems in the same order
+    runs      scores, shape (runs, problems), the same problems in the same order
+    metric    of the scores: in 0..1, or 0 or more for one that is no share
     clusters  what each problem shares with dependent ones (`SampleScore.unit`); None if all are alone
     strata    the part of the task to which each problem belongs (`SampleScore.stratum`); None if there are none
     Raises    ValueError for fewer than two runs or problems, or runs of unlike length.
@@ -67,16 +73,21 @@ def combine(
     parts = None if strata is None or len(set(strata)) == 1 else list(dict(zip(units, strata, strict=True)).values())
     means = [sum(run) / n for run in runs]
     problems = [sum(column) / count for column in zip(*runs, strict=True)]
-    value = min(1.0, max(0.0, sum(means) / count))
+    share = metric_of(metric).is_share
+    value = min(1.0, max(0.0, sum(means) / count)) if share else sum(means) / count
     sizes = cluster_totals(problems, units)[1]
     between = sum((mean - value) ** 2 for mean in means) / (count - 1)
     within = 0.0
-    if len(sizes) == 1 or value in (0.0, 1.0):
+    if share and (len(sizes) == 1 or value in (0.0, 1.0)):
         interval = score_interval(value, len(sizes), normal_quantile(level))
+    elif len(sizes) == 1:
+        interval = Interval(value=value, low=0.0, high=inf, effective=1.0)
     else:
         within = sum(_variance(run, units, parts)[0] for run in runs) / count
         variance, freedom = _crossed(runs, problems, between / count, units, parts)
-        interval = variance_interval(value, variance, freedom, sizes, level=level)
+        half = student_quantile(freedom, level) * sqrt(variance)
+        real = Interval(value=value, low=max(0.0, value - half), high=value + half, effective=len(sizes))
+        interval = variance_interval(value, variance, freedom, sizes, level=level) if share else real
     return Combined(
         value=value, low=interval.low, high=interval.high, runs=count, n=n, clusters=len(sizes), between=between,
         within=within,

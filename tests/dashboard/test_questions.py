@@ -41,7 +41,7 @@ def test_the_choosers_question_is_answered_in_three_actions(page: Any, address: 
     settled(page)
     choose(page, "Licence", "commercial use")  # 3
     page.wait_for_function("() => location.search.includes('licence=permissive')")
-    text = answer_has(page, "Mini exercises", "phi-1-small-mini is first, proven: 63.4 [58.0–68.5]")
+    text = answer_has(page, "Mini exercises", "phi-1-small-mini:1 63.4 [58.0–68.5] n=320 is first of 3, with certainty")
     assert "cannot be told apart" not in text
     shown = page.locator("section.block.measured tbody th.model .name").all_inner_texts()
     assert shown == ["phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1"]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
+from zoo.metrics import metric_of
 from zoo.visible import plain
 
 if TYPE_CHECKING:
@@ -44,30 +45,33 @@ def cell(
     return " ".join(parts)
 
 
-def share_cell(value: float, low: float, high: float, n: int | None = None) -> str:
-    """The cell of a share in 0..1, in percent.
+def share_cell(value: float, low: float, high: float, n: int | None = None, metric: str = "") -> str:
+    """The cell of a stored score: a share in percent, another metric in its own unit (`zoo.metrics`).
 
-    >>> share_cell(0.51219, 0.43641, 0.58748, 164)
-    '51.2 [43.6–58.7] n=164'
+    >>> share_cell(0.51219, 0.43641, 0.58748, 164), share_cell(1.03, 1.01, 1.05, 164, "bits_per_byte")
+    ('51.2 [43.6–58.7] n=164', '1.030 [1.010–1.050] n=164')
     """
-    return cell(100 * value, 100 * low, 100 * high, n)
+    kind = metric_of(metric)
+    return cell(kind.shown(value), kind.shown(low), kind.shown(high), n, kind.digits)
 
 
-def unscored_text(unscored: int, worst: float, best: float) -> str:
+def unscored_text(unscored: int, worst: float | None, best: float | None, metric: str = "") -> str:
     """How many samples have no score, and the value if all of them were wrong or all right.
 
-    worst, best  in 0..1, as `zoo.records.Score` has them
+    worst, best  as `zoo.records.Score` has them; None: nothing bounds them
 
-    >>> unscored_text(2, 0.5061, 0.5183)
-    '2 unscored: 50.6 to 51.8'
+    >>> unscored_text(2, 0.5061, 0.5183), unscored_text(2, None, None)
+    ('2 unscored: 50.6 to 51.8', '2 unscored')
     """
-    return f"{unscored} unscored: {100 * worst:.1f} to {100 * best:.1f}"
+    if worst is None or best is None:
+        return f"{unscored} unscored"
+    return f"{unscored} unscored: {metric_of(metric).text(worst)} to {metric_of(metric).text(best)}"
 
 
-def coverage_note(value: float, clusters: int) -> str:
+def coverage_note(value: float, clusters: int, metric: str = "") -> str:
     """What a 95% interval covers where that may be outside 93.5% to 97%; "" elsewhere.
 
-    value     in 0..1
+    value     as it is stored
     clusters  the independent groups of the score; 0: not known
     Source    the simulations in docs/statistics.md, Coverage
 
@@ -80,6 +84,8 @@ def coverage_note(value: float, clusters: int) -> str:
         return ""
     if clusters <= TOO_FEW:
         return f"{TOO_FEW} groups or fewer: a rough interval, no test can be significant"
+    if not metric_of(metric).is_share:
+        return f"t interval over {clusters} groups" if clusters < FEW else ""
     rarer = clusters * min(value, 1 - value)
     covered = next((share for most, share in RARE if rarer < most), RARE[-1][1] if clusters < FEW else "")
     return f"covers {covered}, not 95%" if covered else ""
@@ -94,12 +100,12 @@ def score_notes(score: "Score", setting: bool = True) -> str:
     notes = [f"{score.engine} {score.dtype}".strip()] if setting else []
     notes += [f"{score.seeds} seeds"] if score.seeds > 1 else []
     notes += [f"{score.draws} draws"] if score.draws > 1 else []
-    notes += [unscored_text(score.unscored, score.worst, score.best)] if score.unscored else []
+    notes += [unscored_text(score.unscored, score.worst, score.best, score.metric)] if score.unscored else []
     notes += [f"{score.unfinished:,} unfinished"] if score.unfinished else []
     notes += [f"{score.disputed:,} disputed"] if score.disputed else []
     notes += [f"measured elsewhere: {score.measured_at}"] if score.measured_at else []
     notes += [] if score.whole else ["a part of the samples"]
-    notes += [coverage_note(score.value, score.clusters)]
+    notes += [coverage_note(score.value, score.clusters, score.metric)]
     return ", ".join(note for note in notes if note)
 
 
@@ -147,15 +153,6 @@ def p_text(p: float | None) -> str:
     if p is None:
         return ""
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def interval_text(low: float, high: float, digits: int = 1) -> str:
-    """The interval of a difference, with signs.
-
-    >>> interval_text(-1.25, 4.75)
-    '[-1.2 to +4.8]'
-    """
-    return f"[{low:+.{digits}f} to {high:+.{digits}f}]"
 
 
 def range_text(first: int, last: int) -> str:

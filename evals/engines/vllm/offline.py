@@ -75,7 +75,7 @@ class VllmLocal:
         engine, tokens = self._load()
         most = self.facts.context_tokens - (0 if self.spare else 2)
         reads: list[tuple[str, list[int], Any]] = []
-        pairs = [[tokens.pair(before, after, most) for before, after in request.pairs] for request in requests]
+        pairs = [tokens.pairs(request, most) for request in requests]
         for number, question in enumerate(pairs):
             reads += _read_at_once(number, question) if _one_place(question) else _read_whole(number, question)
         read: dict[int, dict[int, Choice]] = {}
