@@ -228,8 +228,8 @@ def _cell(row: Row, column: Column, drawn: Drawn) -> str:
     rank = f' <span class="rank">#{range_text(standing.first, standing.last)}</span>' if standing else ""
     return (
         f'<td class="{cell.origin}{" lead at" if leads else ""}" data-v="{cell.value:g}"{_title(cell)}>'
-        f'<span class="value">{html(value_text(cell))}{dagger}{_marks(cell)}</span>{rank}{_bar(cell)}'
-        f"{_details(cell, column)}</td>"
+        f'<span class="value">{html(value_text(cell))}{dagger}{_marks(cell)}</span>{rank}'
+        f"{_bar(cell, drawn.tops[column.key])}{_details(cell, column)}</td>"
     )
 
 

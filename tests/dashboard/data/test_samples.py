@@ -48,7 +48,7 @@ def test_filters(results: list[Result], wanted: SampleFilter, expected: list[int
 
 
 def test_tally_names_every_verdict(results: list[Result]) -> None:
-    assert count_verdicts(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1}
+    assert count_verdicts(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1, "read": 0}
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
