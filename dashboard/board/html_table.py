@@ -24,7 +24,8 @@ from dashboard.board.cells import (
     size_text,
     value_text,
 )  # fmt: skip
-from dashboard.board.ranks import column_ranks
+from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
 from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
@@ -89,12 +90,12 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
     head = f'<section class="block {block.origin}"><h2><span class="mark {block.origin}">{mark}</span> {title}'
     if not block.rows or not block.columns:
         return f'{head}</h2><p class="rest">{html(rest)}</p></section>' if rest else ""
-    ranks = {
-        column.key: {} if column.mixed else column_ranks(block.rows, column.key)
-        for column in block.columns
-        if column.key in (block.lead, view.sort)
-    }
-    drawn = Drawn(block, ranks, {column.key: _top(column, block.rows) for column in block.columns})
+    whole = Board(columns=block.columns, rows=block.rows, subset=board.subset)
+    ranks = board_ranks(whole)
+    signals = board_signals(whole, ranks)
+    texts = {column.key: head_texts(whole, column, signals.get(column.key)) for column in block.columns}
+    tops = {column.key: _top(column, block.rows) for column in block.columns}
+    drawn = Drawn(block, {key: ranks[key] for key in (block.lead, view.sort) if key in ranks}, tops)
     breaks = _group_starts(block, view, ranks.get(block.lead, {}))
     lines = [
         f'{head}<span class="aside">{about}</span></h2><div class="wide"><table class="board" role="grid">'
@@ -102,7 +103,7 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
         '<th scope="col" class="tick"><span class="unseen">Chosen</span></th>' if ticks else "",
         f'<th scope="col" class="model"{_aria_sort("name", view)}>{_sort_button("name", "Model")}</th>',
         '<th scope="col" class="fact">Licence</th>',
-        *(_column_head(column, drawn, view, board.subset) for column in block.columns), "</tr></thead><tbody>",
+        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns), "</tr></thead><tbody>",
     ]  # fmt: skip
     for row in rows:
         names = ["own" if row.own else "other"]
@@ -155,7 +156,7 @@ def tells(column: Column) -> str:
     return f"{column.n:,} problems{smallest}"
 
 
-def _column_head(column: Column, drawn: Drawn, view: View, subset: str) -> str:
+def _column_head(column: Column, drawn: Drawn, view: View, subset: str, signal: str, why: str) -> str:
     """Two lines: the benchmark and whose prompt; the leading column also has its axis and what it can tell."""
     leads = column.key == drawn.block.lead
     kind = metric_of(column.metric)
@@ -169,6 +170,8 @@ def _column_head(column: Column, drawn: Drawn, view: View, subset: str) -> str:
         lines.append(f'<span class="part">{part}</span>')
     if column.n:
         lines.append(html(tells(column)) if leads else f"n={column.n:,}")
+    if signal:
+        lines.append(f'<span class="signal">{html(signal)}</span>')
     top = f"{drawn.tops[column.key]:.3g}"
     axis = f'<span class="scale" aria-hidden="true"><i>0</i><i>{top}</i></span>' if leads else ""
     lower = ' data-lower="true"' if kind.lower_is_better else ""
@@ -176,17 +179,20 @@ def _column_head(column: Column, drawn: Drawn, view: View, subset: str) -> str:
     title = html(benchmarks.title_of(column.benchmark))
     return (
         f'<th scope="col" class="{names}" data-column="{html(column.key)}" data-benchmark="{title}" '
-        f'title="{html(head_tooltip(column))}"{lower}{_aria_sort(column.key, view, kind.lower_is_better)}>'
+        f'title="{html(head_tooltip(column, why))}"{lower}{_aria_sort(column.key, view, kind.lower_is_better)}>'
         f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(lines)}</span>{axis}</th>'
     )
 
 
-def head_tooltip(column: Column) -> str:
-    """What a head does not show: metric, protocol, problems, resolution, sandbox, whether it may be compared."""
+def head_tooltip(column: Column, why: str = "") -> str:
+    """What a head does not show: metric, protocol, problems, resolution, sandbox, whether it may be compared.
+
+    why  what the column's signal rests on
+    """
     how = "paired" if column.origin == "measured" else "unpaired"
     parts = [f"{column.origin}: {column.protocol}", column.metric, tells(column) and f"{tells(column)}, {how}"]
     parts += [f"sandbox: {tier}" for tier in column.tiers]
-    return plain(". ".join([*(part for part in parts if part), column.comparable]))
+    return plain(". ".join([*(part for part in parts if part), column.comparable, why[:1].upper() + why[1:]]).rstrip())
 
 
 def _row(row: Row, drawn: Drawn, names: str, ticks: bool) -> str:

@@ -24,7 +24,7 @@ NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
     "arc_easy", "arc_challenge", "piqa", "siqa", "winogrande", "hellaswag", "boolq", "openbookqa",
     "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "math_500", "bbh", "trivia_qa",
-    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff",
+    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff", "drop", "coqa", "jeopardy", "naturalqs",
 )  # fmt: skip
 GOLD = (
     *("humaneval_bpb", "mbpp_bpb", "gsm8k_bpb", "math_500_bpb", "drop_bpb", "coqa_bpb", "jeopardy_bpb"),
@@ -97,6 +97,11 @@ def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
         raise ZooError(f"{spec} does not say its system text; ask with --chat --system TEXT instead")
     thinking = {"on": True, "off": False}.get(name.thinking)
     return ChatShape(fewshot_as_turns=name.turns, thinking=thinking, budget=name.budget)
+
+
+def main_metric(name: str) -> str:
+    """The main metric of a task under its default protocol; empty for another tool's own task."""
+    return next(iter(protocols(name).values())).metrics[0] if name in TASKS else ""
 
 
 def groups_of(name: str) -> Groups:

@@ -104,7 +104,7 @@ def variants(name: str | None, as_json: bool) -> None:
     Example:  phizoo models variants
               phizoo models variants phi-2 --json
     """
-    from zoo.phi_variants import VARIANTS, get_variant
+    from zoo.published.phi_variants import VARIANTS, get_variant
 
     chosen = [get_variant(name)] if name else list(VARIANTS.values())
     if as_json:
