@@ -312,16 +312,36 @@ class Split(Record, frozen=True, kw_only=True):
     unsearched: str = ""
 
 
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """The facts of a published model that decide whether it may be used. An empty text is not known.
+
+    repository    where its weights are, as owner/name on the Hugging Face hub
+    released      its month, YYYY-MM
+    licence       as its card writes it, such as apache-2.0
+    quantisation  how the weights are stored that gave its numbers
+    """
+
+    repository: str = ""
+    released: str = ""
+    licence: str = ""
+    kind: Literal["base", "chat", ""] = ""
+    weights: Literal["open", "closed", ""] = ""
+    quantisation: str = ""
+
+
 class Reported(Record, frozen=True, kw_only=True):
     """One published number of another model, with its source; not measured here.
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen in training, repeats counted
-    date     the model's month; the source's own where it does not give one
+    date     the model's month; the source's own where it does not give one; "": neither is known
     value    in percent as printed; `op` is "<" if only a bound was printed
     n        number of samples, if known; an interval derived from it is marked as derived
     address  where the source is
     accessed the day on which the row was read from it
+    licence  of the source
+    variant  what tells two rows of a model in one source apart, such as the weights' precision
+    one_protocol  the source measured all of its models itself, in one way: its numbers may be ranked
     """
 
     model: str
@@ -339,6 +359,10 @@ class Reported(Record, frozen=True, kw_only=True):
     source: str
     address: str
     accessed: str
+    licence: str = ""
+    variant: str = ""
+    one_protocol: bool = False
+    facts: ModelFacts = ModelFacts()
 
 
 def manifest_digest(files: tuple[File, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dashboard.board import benchmarks
+from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
 from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
@@ -176,8 +176,8 @@ def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell], unique_tokens: int 
         parameters=checkpoint.parameters, training_tokens=checkpoint.training_tokens,
         unique_tokens=unique_tokens, date=checkpoint.created[:10],
         family=checkpoint.family or benchmarks.family_of(checkpoint.name),
-        style="chat" if checkpoint.prompt_style == "chat" else "base", weights="open", cells=cells,
-        digest=checkpoint.digest, quantisation=checkpoint.quantisation,
+        style="chat" if facts.kind_of(checkpoint) == "chat" else "base", weights="open", cells=cells,
+        digest=checkpoint.digest, quantisation=checkpoint.quantisation, licence=facts.known(checkpoint.licence),
     )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def _imported_row(name: str, cells: dict[str, Cell]) -> Row:
     """The row of a model that is not in this zoo, with scores imported from another tool."""
     return Row(
         key=f"elsewhere:{name}", label=name, name=name, own=False, parameters=None, training_tokens=None, date="",
-        family=benchmarks.family_of(name), style="base", weights="open", cells=cells,
+        family=benchmarks.family_of(name), style="", weights="", cells=cells,
     )  # fmt: skip
 
 
@@ -197,17 +197,21 @@ def is_talk(row: Reported) -> bool:
 def _place_published(reported: Sequence[Reported]) -> tuple[dict[str, Column], list[Row]]:
     """The published columns by key, and one row per model: the talk's first, in the talk's order."""
     columns: dict[str, Column] = {}
-    cells: dict[str, dict[str, Cell]] = {}
-    of_model: dict[str, list[Reported]] = {}
-    talk: dict[str, None] = {}
+    placed: dict[tuple[object, ...], Column] = {}
+    cells: dict[tuple[str, str], dict[str, Cell]] = {}
+    of_model: dict[tuple[str, str], list[Reported]] = {}
+    talk: set[tuple[str, str]] = set()
     for row in sorted(reported, key=lambda row: (not is_talk(row), row.source.startswith(WEIGHT_REUSE))):
-        column = _published_column(row)
-        columns.setdefault(column.key, column)
-        cells.setdefault(row.model, {}).setdefault(column.key, _published_cell(row))
-        of_model.setdefault(row.model, []).append(row)
+        same = row.benchmark, row.subset, row.protocol, row.shots, row.source
+        if same not in placed:  # thousands of rows share a few columns
+            placed[same] = _published_column(row)
+            columns.setdefault(placed[same].key, placed[same])
+        model = row.model, row.variant
+        cells.setdefault(model, {}).setdefault(placed[same].key, _published_cell(row))
+        of_model.setdefault(model, []).append(row)
         if is_talk(row):
-            talk[row.model] = None
-    return columns, [_published_row(model, rows, cells[model], model in talk) for model, rows in of_model.items()]
+            talk.add(model)
+    return columns, [_published_row(rows, cells[model], model in talk) for model, rows in of_model.items()]
 
 
 def _published_column(row: Reported) -> Column:
@@ -222,7 +226,7 @@ def _published_column(row: Reported) -> Column:
         shots=0 if talk and row.benchmark == "humaneval" else None if talk else row.shots,
         source="the talk; each cell names its paper" if talk else row.source, subset="" if talk else row.subset,
         main=not row.subset.startswith(("similar", "non-similar", "total at")), printed=talk, talk=talk,
-        mixed=talk or row.source.startswith(COLLECTED),
+        mixed=talk or row.source.startswith(COLLECTED), one_protocol=row.one_protocol,
     )  # fmt: skip
 
 
@@ -239,17 +243,20 @@ def _published_cell(row: Reported) -> Cell:
     )  # fmt: skip
 
 
-def _published_row(model: str, rows: Sequence[Reported], cells: dict[str, Cell], talk: bool) -> Row:
-    row = rows[0]
+def _published_row(rows: Sequence[Reported], cells: dict[str, Cell], talk: bool) -> Row:
+    row, model = rows[0], rows[0].model
     seen, unique = (
         next((count for count in counts if count is not None), None)
         for counts in ((row.training_tokens for row in rows), (row.unique_tokens for row in rows))
     )
+    label = LABELS.get(model, model) if talk else model
     return Row(
-        key="p" + digest(model)[:11], label=LABELS.get(model, model) if talk else model, name=model, own=False,
+        key="p" + digest([model, row.variant] if row.variant else model)[:11],
+        label=f"{label} ({row.variant})" if row.variant else label, name=model, own=False,
         parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
-        family=benchmarks.family_of(model), style="chat" if benchmarks.is_chat(row) else "base",
-        weights="open" if benchmarks.is_open(model) else "closed", cells=cells, talk=talk,
+        family=benchmarks.family_of(model), style=row.facts.kind, weights=row.facts.weights, cells=cells, talk=talk,
+        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released or row.date,
+        variant=row.variant,
     )  # fmt: skip
 
 

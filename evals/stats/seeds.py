@@ -13,6 +13,7 @@ Source  Brennan 2001, Generalizability Theory, chapter 2 (persons x items, one o
 
 from collections.abc import Hashable, Sequence
 from math import inf, sqrt
+from statistics import fmean
 
 from evals.stats.intervals import (
     LEVEL,
@@ -94,6 +95,54 @@ def combine(
     )  # fmt: skip
 
 
+class SeedDifference(Record, frozen=True):
+    """The mean difference of two models over the same seeds and problems, with interval and p.
+
+    p     two-sided, Student's t by the degrees of freedom of the interval
+    runs  seeds; n: problems that both were asked under each
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    runs: int
+    n: int
+
+
+def combined_difference(
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    clusters: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
+) -> SeedDifference:
+    """The difference of two models by several seeds each, paired by seed and by problem.
+
+    first, second  scores, shape (seeds, problems): row i of both shares its seed, its data and its parent's seed
+    clusters       what each problem shares with dependent ones; None if all are alone
+    Returns        an interval that covers both the choice of seeds and of problems, as `combine` of one model
+    Raises         ValueError for fewer than two seeds or problems, or rows of unlike length.
+
+    >>> d = combined_difference([[1.0, 2.0, 3.0], [1.1, 2.0, 3.1]], [[0.9, 1.8, 2.9], [1.0, 1.8, 3.0]])
+    >>> round(d.value, 3), d.runs, d.n
+    (0.133, 2, 3)
+    """
+    shapes = {len(row) for row in (*first, *second)}
+    if len(first) != len(second) or len(first) < 2 or len(shapes) != 1 or shapes.pop() < 2:
+        raise ValueError("give both models' scores under the same two or more seeds, of the same two or more problems.")
+    runs = [[a - b for a, b in zip(one, other, strict=True)] for one, other in zip(first, second, strict=True)]
+    n, count = len(runs[0]), len(runs)
+    units = list(range(n)) if clusters is None else list(clusters)
+    problems = [fmean(column) for column in zip(*runs, strict=True)]
+    value = fmean(problems)
+    between = sum((fmean(run) - value) ** 2 for run in runs) / (count - 1)
+    spread, freedom = _crossed(runs, problems, between / count, units, None) if len(set(units)) > 1 else (inf, 1.0)
+    half = student_quantile(freedom, level) * sqrt(spread) if spread > 0 else 0.0
+    # no spread at all: equal everywhere, or apart by the same everywhere
+    p = float(value == 0) if spread <= 0 else 2 * _student_tail(-abs(value) / sqrt(spread), freedom)
+    return SeedDifference(value=value, low=value - half, high=value + half, p=p, runs=count, n=n)
+
+
 def _crossed(
     runs: Sequence[Sequence[float]], problems: Sequence[float], seeds: float, units: Sequence[Hashable],
     parts: Sequence[Hashable] | None,
@@ -124,3 +173,10 @@ def _variance(
     mean = sum(scores) / len(scores)
     single = sum((score - mean) ** 2 for score in scores) / len(scores)
     return cluster_variance(sums, sizes, mean, single)
+
+
+def _student_tail(t: float, freedom: float) -> float:
+    """The chance of a value of Student's t below t."""
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, t))

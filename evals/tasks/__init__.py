@@ -24,7 +24,7 @@ NAMES = (
     "humaneval", "humaneval_plus", "mini_exercises", "mbpp", "mbpp_sanitized", "mbpp_plus", "unconventional",
     "arc_easy", "arc_challenge", "piqa", "siqa", "winogrande", "hellaswag", "boolq", "openbookqa",
     "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "math_500", "bbh", "trivia_qa",
-    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff",
+    "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff", "drop", "coqa", "jeopardy", "naturalqs",
 )  # fmt: skip
 GOLD = (
     *("humaneval_bpb", "mbpp_bpb", "gsm8k_bpb", "math_500_bpb", "drop_bpb", "coqa_bpb", "jeopardy_bpb"),
