@@ -89,10 +89,14 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
             st.warning(text(str(error)))
             return
         protocol = registry.protocols().get(column.fingerprint)
+        history = evidence.history_rows(registry, row.digest, column) if row.digest else []
     st.markdown("**Reproduce**")
     commands = evidence.reproduction_commands(header, row)
     st.code("\n".join(map(plain, commands)), language="bash", wrap_lines=True)
     st.table({"": dict(evidence.run_facts(header, cell))})
+    if len(history) > 1:
+        with st.expander(f"Every run of this cell ({len(history)})"):
+            st.dataframe(history, hide_index=True)
     with st.expander("The run's whole header"):
         st.json(header, expanded=1)
     if protocol is not None:

@@ -9,6 +9,8 @@ import click
 
 from zoo.cli.completion import A_TASK
 from zoo.protocol_names import BETWEEN_NAMES, current_spec
+from zoo.quantity import parse_quantity
+from zoo.visible import plain
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +27,22 @@ ALLOW_WEAK: Decorator = click.option(
 DTYPE: Decorator = click.option(
     "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16."
 )
+
+
+class Quantity(click.ParamType):
+    """A number of parameters or tokens: 500M, 1.5B, 3e9, 20000."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of a text."""
+        number = value if isinstance(value, float) else parse_quantity(str(value))
+        if number is None:
+            self.fail(f"{plain(str(value))[:40]!r} is no number: expected such as 500M, 1.5B or 20000", param, ctx)
+        return number
+
+
+QUANTITY = Quantity()
 
 
 class RenamedOption(click.Option):
