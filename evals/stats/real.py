@@ -19,7 +19,7 @@ from evals.stats.intervals import (
     strata_variance,
     student_quantile,
 )
-from evals.stats.power import FEWEST, POWER, Effective, Resolution, observed
+from evals.stats.power import FEWEST, POWER, Resolution
 
 
 def real_mean(
@@ -72,19 +72,49 @@ def mean_variance(
     return cluster_variance(sums, sizes, mean, sum((own - mean) ** 2 for own in values) / len(values))
 
 
-def real_difference(differences: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float, float]:
-    """The mean of paired differences with its t interval; infinite ends for a single cluster.
+def real_difference(
+    differences: Sequence[float], clusters: Sequence[Hashable], level: float = LEVEL
+) -> tuple[float, float, float]:
+    """The mean of paired differences with its t interval; infinite ends for a single cluster."""
+    value = sum(differences) / len(differences)
+    variance, freedom = _difference_variance(differences, clusters)
+    if freedom == 0:
+        return value, -inf, inf
+    half = student_quantile(freedom, level) * sqrt(variance)
+    return value, value - half, value + half
 
-    Differences that are all alike, and not 0, have as much spread as they have size: none seen is not none.
+
+def _difference_variance(differences: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+    """`mean_variance` of differences. Those that are all alike, and not 0, have as much spread as they have size.
+
+    None seen is not none: so few of them may have been alike by chance.
     """
     value = sum(differences) / len(differences)
     variance, freedom = mean_variance(differences, clusters)
-    if freedom == 0:
-        return value, -inf, inf
-    if variance <= 1e-24:
-        variance = value * value / len(set(clusters))
-    half = student_quantile(freedom) * sqrt(variance)
-    return value, value - half, value + half
+    least = 1e-12 * value * value
+    return (variance, freedom) if variance > least else (value * value / len(set(clusters)), freedom)
+
+
+def ratio_mean(totals: Sequence[float], sizes: Sequence[int], level: float = LEVEL) -> Interval:
+    """The sum of totals over the sum of sizes, such as bits over bytes, with a t interval over documents.
+
+    totals, sizes  of each document; sizes above 0
+    Returns        the interval; of one document it has no upper end (infinite)
+    Source         Cochran 1977, section 6.4 (the ratio estimator, linearised); its variance is that of a mean over
+                   clusters of these sizes, with the small-sample correction of `intervals.cluster_variance`
+
+    >>> interval = ratio_mean([10.0, 40.0], [10, 20])
+    >>> round(interval.value, 3), interval.low < interval.value < interval.high
+    (1.667, True)
+    """
+    if not totals or len(totals) != len(sizes) or min(sizes) <= 0:
+        raise ValueError("give a total and a size above 0 for each of one document or more.")
+    value = sum(totals) / sum(sizes)
+    if len(totals) == 1:
+        return Interval(value=value, low=0.0, high=inf, effective=1.0)
+    variance, freedom = cluster_variance(totals, sizes, value, 0.0)
+    half = student_quantile(freedom, level) * sqrt(variance)
+    return Interval(value=value, low=max(0.0, value - half), high=value + half, effective=float(len(totals)))
 
 
 def half_width(value: float, low: float, high: float) -> float:
@@ -109,15 +139,15 @@ def real_resolution(
     value, low, high, n, clusters = max(known, key=lambda score: half_width(*score[:3]))
     error = half_width(value, low, high) / student_quantile(max(clusters - 1, 1))
     reach = normal_quantile() + NormalDist().inv_cdf(power)
-    effective, square = Effective(n=n, clusters=clusters, score=n, pair=n), (error * sqrt(n)) ** 2
-    paired = (student_quantile(max(clusters - 1, 1)) + NormalDist().inv_cdf(power)) * error
+    square, spread, freedom = (error * sqrt(n)) ** 2, error, float(max(clusters - 1, 1))
     if pair is not None:
-        effective, square = observed(*pair)
-        gap = sum(a - b for a, b in zip(pair[0], pair[1], strict=True)) / effective.n
-        spread = sqrt(max(0.0, square - gap * gap) / effective.pair)
-        freedom = min(effective.freedom, max(effective.clusters - 1, 1))
-        paired = (student_quantile(freedom) + NormalDist().inv_cdf(power)) * spread
+        differences = [a - b for a, b in zip(pair[0], pair[1], strict=True)]
+        n, clusters = len(differences), len(set(pair[2]))
+        square = sum(d * d for d in differences) / n
+        variance, freedom = _difference_variance(differences, pair[2])
+        spread, freedom = (sqrt(variance), freedom) if freedom else (error, 1.0)
+    paired = (student_quantile(freedom) + NormalDist().inv_cdf(power)) * spread
     return Resolution(
-        n=effective.n, unpaired=reach * sqrt(2) * error, paired=paired if effective.clusters >= FEWEST else None,
-        discordant=square, effective=effective.score, clusters=effective.clusters,
+        n=n, unpaired=reach * sqrt(2) * error, paired=paired if clusters >= FEWEST else None, discordant=square,
+        effective=n, clusters=clusters,
     )  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--tag", multiple=True, help="With this tag; may be given several times.")
 @click.option("--parent", shell_complete=A_CHECKPOINT, metavar="CHECKPOINT", help="Made directly from this checkpoint.")
 @click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on this dataset (name or digest).")
-@click.option("--min-parameters", type=QUANTITY, help="At least this many parameters, such as 100M.")
+@click.option("--min-parameters", type=QUANTITY, help="At least this many parameters, such as 50M.")
 @click.option("--max-parameters", type=QUANTITY, help="At most this many parameters, such as 500M.")
 @click.option("--sort", "order", default="name", show_default=True, metavar="ORDER",
               help="name, newest, parameters, or a score: humaneval.low puts the surest best first.")  # fmt: skip
@@ -107,7 +107,7 @@ def variants(name: str | None, as_json: bool) -> None:
     Example:  phizoo models variants
               phizoo models variants phi-2 --json
     """
-    from zoo.phi_variants import VARIANTS, get_variant
+    from zoo.published.phi_variants import VARIANTS, get_variant
 
     chosen = [get_variant(name)] if name else list(VARIANTS.values())
     if as_json:

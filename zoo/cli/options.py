@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
+from zoo.errors import ZooError
 from zoo.protocol_names import BETWEEN_NAMES, current_spec
 from zoo.quantity import parse_quantity
-from zoo.visible import plain
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,16 +30,18 @@ DTYPE: Decorator = click.option(
 
 
 class Quantity(click.ParamType):
-    """A number of parameters or tokens: 500M, 1.5B, 3e9, 20000."""
+    """A number as people write it: 500M, 1.3B, 3e9."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number of a text."""
-        number = value if isinstance(value, float) else parse_quantity(str(value))
-        if number is None:
-            self.fail(f"{plain(str(value))[:40]!r} is no number: expected such as 500M, 1.5B or 20000", param, ctx)
-        return number
+        """The number. Fails with an example for a text that is none."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_quantity(value)
+        except ZooError as error:
+            self.fail(str(error), param, ctx)
 
 
 QUANTITY = Quantity()

@@ -68,6 +68,12 @@ class VllmLocal:
                     again.append((name, [*text.prompt.tokens, *text.written], _sampling(text, tokens, engine)))
             waiting = again
 
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokenizer."""
+        tokens: Tokens = self._load()[1]
+        return tokens
+
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as the last choice of each question ends."""
         if not requests:
