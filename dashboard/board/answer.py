@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, merit, value_text
+from dashboard.board.cells import Board, Column, Row, merit, numbers_text
 from dashboard.board.facts import UNKNOWN, known
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
-from zoo.cli.output import cell as number_text
+from zoo.metrics import metric_of
 from zoo.records import Origin, Record
 
 NAMED = 3  # leaders that a sentence names
@@ -101,19 +101,21 @@ def _verdict(best: Sequence[Row], leaders: Sequence[Row], doubles: Sequence[Row]
         if doubles:
             others = ", ".join(_named(row, column) for row in doubles[:NAMED])
             return (
-                f"{_named(best[0], column)} is first of {len(best):,}, but the same model also has {others}: its source "
-                "does not say what differs, the chat template or the revision."
+                f"{_named(best[0], column)} is first of {len(best):,}, but the same model also has {others}: its "
+                "source does not say what differs, the chat template or the revision."
             )
         return f"{_named(best[0], column)} is first of {len(best):,}, with certainty; next {_named(best[1], column)}."
     more = f" and {len(leaders) - NAMED:,} more" if len(leaders) > NAMED else ""
     named = ", ".join(_named(row, column) for row in leaders[:NAMED])
-    told = f" {column.n:,} samples tell {column.resolves:.1f} points." if column.resolves and column.n else ""
+    metric = metric_of(column.metric)
+    told = ""
+    if column.resolves and column.n:
+        told = f" {column.n:,} samples tell {column.resolves:.{metric.digits}f} {metric.unit}."
     return f"{len(leaders):,} of {len(best):,} cannot be told apart at the top: {named}{more}.{told}"
 
 
 def _named(row: Row, column: Column) -> str:
-    cell = row.cells[column.key]
-    return f"{cut(row.label, 48)} {number_text(value_text(cell), cell.low, cell.high, cell.n)}"
+    return f"{cut(row.label, 48)} {numbers_text(row.cells[column.key])}"
 
 
 def _licences(leaders: Sequence[Row]) -> str:
