@@ -89,8 +89,12 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
             st.warning(text(str(error)))
             return
         protocol = registry.protocols().get(column.fingerprint)
+        history = evidence.history_rows(registry, row.digest, column) if row.digest else []
     show_commands(evidence.reproduction_commands(header, row))
     st.table({"": dict(evidence.run_facts(header, cell))})
+    if len(history) > 1:
+        with st.expander(f"Every run of this cell ({len(history)})"):
+            st.dataframe(history, hide_index=True)
     with st.expander("All facts of the run"):
         st.json(header, expanded=1)
     if protocol is not None:

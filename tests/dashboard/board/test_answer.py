@@ -33,6 +33,17 @@ def test_one_is_first_with_certainty_only_if_all_others_are_proven_lower(made: S
     assert "2 of 3 cannot be told apart at the top: m0 50.0" in answer.text and "164 samples tell" in answer.text
 
 
+def test_a_model_whose_other_row_is_lower_is_not_first_with_certainty(made: SimpleNamespace) -> None:
+    rows = [
+        made.reported("twice", 80.0, facts=OPEN, variant="float16, row 1 of 2"),
+        made.reported("twice", 10.0, facts=OPEN, variant="bfloat16, row 2 of 2"),
+        made.reported("once", 30.0, facts=OPEN),
+    ]
+    (answer,) = answers(build_board(reported=rows))
+    assert not answer.certain and "with certainty" not in answer.text
+    assert "but the same model also has twice (bfloat16, row 2 of 2) 10.0" in answer.text
+
+
 def test_many_leaders_are_counted(made: SimpleNamespace) -> None:
     (answer,) = answers(board(made, *[50.0 + n / 10 for n in range(6)]))
     assert (
