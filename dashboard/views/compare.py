@@ -12,7 +12,7 @@ from dashboard.board import benchmarks
 from dashboard.data import source
 from dashboard.data.comparison import MAX_CHECKPOINTS, CheckpointComparison, compare_checkpoints, difference_text
 from dashboard.escape import cut
-from dashboard.views import samples, style
+from dashboard.views import decisions, samples, style
 from evals.tasks import benchmark_of
 from zoo.cli.output import NONE, p_text
 from zoo.metrics import metric_of
@@ -33,11 +33,13 @@ def page() -> None:
         bind="query-params", format_func=cut,
     )  # fmt: skip
     comparisons = _compare(tuple(chosen), repr(source.stamp())) if chosen else ()
+    tasks = tuple(dict.fromkeys(column.task for column in board.columns if column.main and column.origin == "measured"))
     if len(chosen) < 2 and not comparisons:
         st.info(
             "Choose two to six checkpoints. They are compared on the same samples, protocol by protocol. One alone is "
             "compared with itself, by chat and as completions."
         )
+        decisions.show((), tasks)
         return
     if not comparisons:
         st.warning("These checkpoints share no protocol: run the same tasks on each.")
@@ -46,6 +48,7 @@ def page() -> None:
     chart = charts.forest_chart(comparisons)
     style.show_chart(chart, "Differences with their intervals, as in the table above", rows, "comparison")
     show_flips(comparisons)
+    decisions.show(tuple(chosen), tasks)
 
 
 @st.cache_resource(ttl=600, max_entries=16, show_spinner="Comparing sample by sample")
