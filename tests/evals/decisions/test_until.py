@@ -43,7 +43,7 @@ def samples() -> Iterator[Sample]:
 
 
 TASK = Task(
-    name="arc_easy", version=1, kind="choices", samples=samples, metrics=("acc",), protocol="made up",
+    name="arc_easy", version=1, kind="choices", about="", samples=samples, metrics=("acc",), protocol="made up",
     pairs=lambda sample: tuple((sample.question, f" {choice}") for choice in sample.choices),
     judge=lambda sample, read: Scored(metrics={"acc": float(read[0].logprob > read[1].logprob)}),
 )  # fmt: skip
