@@ -2,12 +2,14 @@
 
 import streamlit as st
 
+from dashboard.board import benchmarks
 from dashboard.data import decisions, source
 from dashboard.data.decisions import TableRow
 from dashboard.escape import cut
 from dashboard.views import style
 from evals.decisions.items import ItemTable, find_items
 from evals.decisions.matrix import Matrix, all_pairs, summary
+from evals.tasks import benchmark_of
 from zoo.errors import ZooError
 
 KINDS = ("suspect", "decides", "none pass", "all pass")
@@ -28,10 +30,15 @@ def show(labels: tuple[str, ...], tasks: tuple[str, ...]) -> None:
         st.caption("Checkpoint minus the first, paired within each task; p is adjusted over the averages of a pair.")
     if not tasks:
         return
-    task = style.pick("Task", list(tasks), "pairs")
+    task = style.pick("Task", list(tasks), "pairs", benchmark_title)
     chosen = labels if len(labels) > 1 else ()
     show_matrix(_matrix(chosen, task, stamp))
     show_items(_items(chosen, task, stamp))
+
+
+def benchmark_title(task: str) -> str:
+    """A task's benchmark as the board names it."""
+    return benchmarks.title_of(benchmark_of(task))
 
 
 def show_matrix(matrix: Matrix | None) -> None:

@@ -55,6 +55,7 @@ def compare(
     one-sided tests; exit code 0 if every row is EQUIVALENT or BETTER, 1 if one is WORSE, 3 otherwise.
     """
     from evals.decisions.pair import compare_pair
+    from evals.results.outcome import outcome_of, overall_text
 
     others = [flag for flag, given in (("--average", averages), ("--margin", margin), ("--flips", flips),
                                        ("--chat", chat)) if given]  # fmt: skip
@@ -74,8 +75,11 @@ def compare(
     if as_json:
         emit_json(decided.as_json())
     else:
-        click.echo(f"A {decided.first}\nB {decided.second}\n")
+        click.echo(f"A {decided.first}\nB {decided.second} (the baseline: every difference is A minus B)\n")
         if comparison is not None:
+            rows = comparison.rows
+            outcomes = [outcome_of(row.difference, row.p_holm if row.family else None, row.metric) for row in rows]
+            click.echo(f"{overall_text(comparison.first, outcomes)}\n")
             _print_rows(comparison)
         print_averages(decided)
         if comparison is not None and flips:
@@ -138,7 +142,7 @@ def _cells(row: "ComparisonRow") -> tuple[str, ...]:
     d = row.difference
     if d is None:
         return (*scores, metric.text(row.first - row.second, "+"), row.kind, "", "")
-    interval = f"{metric.text(d.value, '+')} [{metric.text(d.low, '+')}, {metric.text(d.high, '+')}]"
+    interval = f"{metric.text(d.value, '+')} [{metric.text(d.low, '+')} to {metric.text(d.high, '+')}]"
     counts = f"{d.wins}/{d.losses}/{d.ties}" if row.kind == "paired" else row.kind
     return (*scores, interval, counts, p_text(d.p), p_text(row.p_holm) if row.family else "unadjusted")
 

@@ -51,7 +51,10 @@ SANDBOX: dict[str, tuple[str, str]] = {
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED)
+DAILY = ("run", "runs", "show", "compare", "ranks", "tasks")
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED, daily=DAILY)
 def evaluate() -> None:
     """Score checkpoints on tasks, and keep every sample.
 

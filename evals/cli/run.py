@@ -35,6 +35,8 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
               help="The engine that runs the model; auto: the fastest installed one proven for it.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
+@click.option("--shots", type=click.IntRange(0), metavar="N",
+              help="Choice tasks: N examples before each question, as lm-evaluation-harness draws them.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
 @click.option("--temperature", type=click.FloatRange(0), help="Sample at this temperature instead of the protocol's.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
@@ -76,6 +78,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     \b
     phizoo eval run phi-1-small-mini --task humaneval
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --task arc_easy --task piqa
+    phizoo eval run phi-1-small-mini --task arc_easy --shots 5
     phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2 --pass-at 3
     phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
@@ -98,7 +101,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     check_engine(options["engine"])
     until = check_until(names, options)
     run_options = _run_options(options)
-    chosen = choose_tasks(tasks, run_options)
+    chosen = choose_tasks(tasks, run_options, options["shots"])
     if options["dry_run"]:
         from evals.checks import estimate
 

@@ -41,15 +41,17 @@ class LazyGroup(click.Group):
     table    name -> (where the command lives, its one-line help)
     renamed  former name -> (where its command lives, the new words): works, but is not shown; options that
              end the new words are put before the arguments
+    daily    the commands that --help lists first, under a heading of their own
     """
 
     def __init__(
         self, *args: object, table: dict[str, tuple[str, str]], renamed: dict[str, tuple[str, str]] | None = None,
-        **kwargs: object,
+        daily: Sequence[str] = (), **kwargs: object,
     ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.table = table
         self.renamed = renamed or {}
+        self.daily = tuple(daily)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.table)
@@ -84,8 +86,11 @@ class LazyGroup(click.Group):
         return names + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+        more = [name for name in self.table if name not in self.daily]
+        for heading, names in (("Every day", self.daily), ("More" if self.daily else "Commands", more)):
+            if names:
+                with formatter.section(heading):
+                    formatter.write_dl([(name, self.table[name][1]) for name in names])
 
 
 def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
