@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from zoo.cli.completion import A_CHECKPOINT
+from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import NONE, bytes_text, cell, emit_json, known_count, table
 from zoo.metrics import metric_of
+from zoo.protocol_names import current_spec
 
 if TYPE_CHECKING:
     from evals.decisions.cost import CostRow, RunCost
@@ -18,7 +19,7 @@ COLUMNS = (
 
 
 @click.command()
-@click.argument("task", metavar="TASK")
+@click.argument("task", metavar="TASK", shell_complete=A_TASK)
 @click.argument("names", nargs=-1, shell_complete=A_CHECKPOINT, metavar="[NAME]...")
 @click.option("--against", type=click.Choice(("seconds", "tokens", "memory")), default="seconds", show_default=True,
               help="The cost of the front: no other score is as good for less.")  # fmt: skip
@@ -38,7 +39,7 @@ def cost(task: str, names: tuple[str, ...], against: str, as_json: bool) -> None
 
     measure: Measure = next(name for name in get_args(Measure) if name == against)
     with open_registry(readonly=True) as registry:
-        rows = cost_rows(registry, task, names, measure)
+        rows = cost_rows(registry, current_spec(task), names, measure)
     if as_json:
         emit_json(rows)
         return

@@ -2,15 +2,16 @@
 
 import click
 
-from zoo.cli.completion import A_CHECKPOINT
+from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import NONE, emit_json, table
+from zoo.protocol_names import current_spec
 
 KINDS = ("decides", "all-pass", "none-pass", "suspect")
 
 
 @click.command()
-@click.argument("task", metavar="TASK")
+@click.argument("task", metavar="TASK", shell_complete=A_TASK)
 @click.argument("names", nargs=-1, shell_complete=A_CHECKPOINT, metavar="[NAME]...")
 @click.option("--kind", type=click.Choice(KINDS), help="List only samples of this kind.")
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="Samples listed; JSON has all.")
@@ -30,7 +31,7 @@ def items(task: str, names: tuple[str, ...], kind: str | None, limit: int, as_js
     from evals.decisions.items import find_items
 
     with open_registry(readonly=True) as registry:
-        found = find_items(registry, task, names)
+        found = find_items(registry, current_spec(task), names)
     chosen = [item for item in found.items if kind is None or item.kind == kind.replace("-", " ")]
     if as_json:
         emit_json({"column": found.column, "models": found.models, "left_out": found.left_out,
