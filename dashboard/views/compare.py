@@ -29,7 +29,7 @@ from dashboard.data.comparison import (
     difference_text,
 )
 from dashboard.escape import cut, html
-from dashboard.views import samples, style
+from dashboard.views import decisions, samples, style
 from evals.records import Result
 from evals.results.outcome import overall_text
 from evals.scoring.choices import first_largest
@@ -60,6 +60,8 @@ def page() -> None:
     for number, name in enumerate(dict.fromkeys(pair.checkpoint for pair in comparisons)):
         show_pair(board, [pair for pair in comparisons if pair.checkpoint == name], number)
     show_more(comparisons, chosen, baseline)
+    measured = (column.task for column in board.columns if column.main and column.origin == "measured")
+    decisions.show(labels, tuple(dict.fromkeys(measured)))
 
 
 def pick_models(own: list[str]) -> tuple[list[str], str]:
