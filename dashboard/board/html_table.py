@@ -103,7 +103,8 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
         '<th scope="col" class="tick"><span class="unseen">Chosen</span></th>' if ticks else "",
         f'<th scope="col" class="model"{_aria_sort("name", view)}>{_sort_button("name", "Model")}</th>',
         '<th scope="col" class="fact">Licence</th>',
-        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns), "</tr></thead><tbody>",
+        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns),
+        "</tr></thead><tbody>",
     ]  # fmt: skip
     for row in rows:
         names = ["own" if row.own else "other"]

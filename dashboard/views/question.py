@@ -105,7 +105,7 @@ def _put_licence() -> None:
 
 def show_chips(board: Board, view: View) -> None:
     """Draws what is set beside the line's own widgets, each with a button that takes it back."""
-    names = {column.key: address.column_name(column).rpartition(" · ")[0] for column in board.columns}
+    names = {column.key: address.column_name(column).rpartition(" · ")[0][2:] for column in board.columns}
     names |= {row.key: row.label for row in board.rows} | address.ORDERS
     chips = [key for key in CHIPS if key in st.query_params]
     if not chips:
