@@ -26,7 +26,7 @@ TURNS = "playground-turns"  # of the session: the chat with each model, its turn
 
 
 class Side(NamedTuple):
-    """One side of the page: its places for the text and for the last line; a checkpoint's label or a server's address."""
+    """One side of the page: its places for text and last line, a checkpoint's label or a server's address."""
 
     place: Any
     end: Any
