@@ -8,6 +8,8 @@ cells are dashes. What is left out is counted, so that the page can say so. `htm
 from collections.abc import Iterable, Sequence
 from math import log
 
+from msgspec.structs import replace
+
 from dashboard.board.answer import leading
 from dashboard.board.cells import Board, Column, Row, merit
 from dashboard.board.view import SORTS, View, find_suite
@@ -85,15 +87,10 @@ def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
     if not ordered and other is not None and find_suite(view.suite).folds:
         shown = by_lead(shown, other, view.pinned)
     reported = _block("reported", columns, shown, other, free)
-    hidden = [row for row in rows if row not in reported.rows]
-    reported = _with(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
+    drawn = {row.key for row in reported.rows}
+    hidden = [row for row in rows if row.key not in drawn]
+    reported = replace(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
     return Blocks(measured=measured, reported=reported, lead=lead or other)
-
-
-def _with(block: Block, **changes: object) -> Block:
-    from msgspec.structs import replace
-
-    return replace(block, **changes)
 
 
 def _filled(row: Row, columns: Iterable[Column]) -> bool:
