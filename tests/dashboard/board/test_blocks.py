@@ -64,7 +64,7 @@ def test_a_sorted_column_leads_and_the_order_is_the_views(whole: Board) -> None:
 
 def test_pinned_rows_stay_first(whole: Board) -> None:
     view = View(pinned=("full:1",))
-    assert [row.name for row in make_blocks(select(whole, view), view).measured.rows][0] == "full"
+    assert make_blocks(select(whole, view), view).measured.rows[0].name == "full"
 
 
 def test_ranks_and_the_axis_stand_in_the_leading_column_alone(whole: Board) -> None:
