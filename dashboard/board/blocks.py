@@ -21,7 +21,7 @@ MOST_COLUMNS = 8  # of a block: as many as stand beside the model's name at 1,44
 NEAREST = 5  # published rows that are shown beside the measured ones before the reader asks for all
 
 
-class Block(Record, frozen=True):
+class BoardBlock(Record, frozen=True):
     """Some rows and columns of one origin.
 
     lead           the key of its leading column; "" if it has none
@@ -50,8 +50,8 @@ class Block(Record, frozen=True):
 class Blocks(Record, frozen=True):
     """The two blocks of a view; `lead` is the column that its answer is read from."""
 
-    measured: Block
-    reported: Block
+    measured: BoardBlock
+    reported: BoardBlock
     lead: Column | None = None
 
 
@@ -124,7 +124,9 @@ def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.key in kept]
 
 
-def _block(origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, free: bool) -> Block:
+def _block(
+    origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, free: bool
+) -> BoardBlock:  # fmt: skip
     """The densest block of these rows; `free`: with every column that the reader asked for."""
     wanted = [column for column in columns if _filled_column(column, rows)]
     kept = wanted if free else _one_a_benchmark(wanted, rows, lead)
@@ -134,7 +136,7 @@ def _block(origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead:
     if lead in kept:
         kept = [lead, *(column for column in kept if column is not lead)]  # type: ignore[list-item]
     shown_keys = {row.key for row in shown if _filled(row, kept)}
-    return Block(
+    return BoardBlock(
         origin=origin, columns=tuple(kept), rows=tuple(row for row in shown if row.key in shown_keys),
         lead=lead.key if lead is not None and lead in kept else "", more_columns=len(wanted) - len(kept),
         without=tuple(row.label for row in rows if row.key not in shown_keys),
@@ -187,7 +189,7 @@ def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) 
     return kept
 
 
-def unused(block: Block) -> str:
+def unused(block: BoardBlock) -> str:
     """What a block leaves out, in words; empty if nothing."""
     parts = [f"{block.more_columns} more column{'s' * (block.more_columns > 1)}"] if block.more_columns else []
     names = ", ".join(cut(label, 30) for label in block.without[:3])

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dashboard.board import benchmarks, facts
-from dashboard.board.blocks import Block, Blocks, make_blocks, unused
+from dashboard.board.blocks import Blocks, BoardBlock, make_blocks, unused
 from dashboard.board.cells import (
     Board,
     Cell,
@@ -45,7 +45,7 @@ NOT_REPORTED = NOT_MEASURED.replace("not measured", "not reported")
 class Drawn(NamedTuple):
     """A block with the ranks of its leading and sorted columns, and the end of each column's scale."""
 
-    block: Block
+    block: BoardBlock
     ranks: Mapping[str, Mapping[str, Standing]]
     tops: Mapping[str, float]
 
@@ -82,7 +82,7 @@ def render_table(board: Board) -> str:
     return KEY + render_blocks(board, make_blocks(board, view, every_row=True), view)
 
 
-def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, ticks: bool) -> str:
+def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: View, ticks: bool) -> str:
     mark, title, about = TITLES[block.origin]
     if any(cell.measured_at for row in block.rows for cell in row.cells.values()):
         title = "Measured, some elsewhere"
@@ -116,7 +116,7 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
     )
 
 
-def _group_starts(block: Block, view: View, ranks: Mapping[str, Standing]) -> set[str]:
+def _group_starts(block: BoardBlock, view: View, ranks: Mapping[str, Standing]) -> set[str]:
     """The keys of rows that start a new group of ties in the leading column."""
     keys = [row.key for row in block.rows if row.key in ranks and row.key not in view.pinned]
     return {key for before, key in pairwise(keys) if ranks[key].group > ranks[before].group}
