@@ -45,7 +45,7 @@ function sortTable(table, button) {
 }
 
 function walk(table, open) {
-  const first = table.querySelector("tbody th, tbody td");
+  const first = table.querySelector("tbody th.model");
   if (first) first.tabIndex = 0;
   const focus = (cell) => {
     if (!cell) return;

@@ -60,12 +60,13 @@ def is_study(row: Row) -> bool:
     return not row.own and not row.weights
 
 
-def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
+def make_blocks(board: Board, view: View, every_row: bool = False, every_column: bool = False) -> Blocks:
     """The blocks of a board that `select` made for a view.
 
-    every_row  also the rows and columns that are folded away, as in an exported page
+    every_row     also the rows that are folded away
+    every_column  also the columns that are left out
     """
-    free = bool(view.columns) or view.every_metric or every_row
+    free = bool(view.columns) or view.every_metric or every_column
     measured_columns = [column for column in board.columns if column.origin == "measured"]
     measured_rows = [row for row in board.rows if row.own or _filled(row, measured_columns)]
     lead = pick_lead(measured_columns, measured_rows, view)

@@ -79,7 +79,7 @@ def render_blocks(
 def render_table(board: Board) -> str:
     """Both blocks of a board with every row and column, as an exported page has them."""
     view = View(suite="all")
-    return KEY + render_blocks(board, make_blocks(board, view, every_row=True), view)
+    return KEY + render_blocks(board, make_blocks(board, view, every_row=True, every_column=True), view)
 
 
 def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: View, ticks: bool) -> str:
