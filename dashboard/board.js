@@ -78,6 +78,8 @@ function walk(table, open) {
   });
   if (open) table.tBodies[0].addEventListener("click", (event) => {
     const cell = event.target.closest("th, td");
-    if (cell && event.target.type !== "checkbox") open(cell);
+    if (!cell || event.target.type === "checkbox") return;
+    focus(cell);
+    open(cell);
   });
 }
