@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
+    "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import one_command
-from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.errors import CheckFailed, NotResolvedError, ZooError, nearest
 from zoo.safe_path import protect_children
 from zoo.visible import VisibleStream, plain
 
@@ -116,7 +116,7 @@ def phizoo() -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
+    """Runs one command line in this process and gives its exit code: 0, 1, 2, 3 or 130."""
     if "_PHIZOO_COMPLETE" in os.environ:  # a Tab prints nothing but its words
         return _run(args)
     with one_command():
@@ -132,6 +132,9 @@ def _run(args: Sequence[str]) -> int:
     except CheckFailed as error:
         print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 1
+    except NotResolvedError as error:
+        print(f"phizoo: {plain(str(error))}", file=sys.stderr)
+        return 3
     except ZooError as error:
         print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 2
