@@ -17,6 +17,7 @@ from dashboard.escape import cut
 from zoo.records import Origin, Record
 
 MOST_DASHES = 0.2  # of a block's cells
+MOST_DASHES_OF_A_TABLE = 0.5  # of a suite that shows a source's own tables: as printed, holes and all
 MOST_COLUMNS = 8  # of a block: as many as stand beside the model's name at 1,440 pixels
 NEAREST = 5  # published rows that are shown beside the measured ones before the reader asks for all
 
@@ -67,13 +68,14 @@ def make_blocks(board: Board, view: View, every_row: bool = False, every_column:
     every_column  also the columns that are left out
     """
     free = bool(view.columns) or view.every_metric or every_column
+    most = 1.0 if free else MOST_DASHES_OF_A_TABLE if find_suite(view.suite).sources else MOST_DASHES
     measured_columns = [column for column in board.columns if column.origin == "measured"]
     measured_rows = [row for row in board.rows if row.own or _filled(row, measured_columns)]
     lead = pick_lead(measured_columns, measured_rows, view)
     ordered = view.sort != "board"  # `select` has put them in order
     if not ordered and lead is not None:
         measured_rows = by_lead(measured_rows, lead, view.pinned)
-    measured = _block("measured", measured_columns, measured_rows, lead, free)
+    measured = _block("measured", measured_columns, measured_rows, lead, most)
     columns = [column for column in board.columns if column.origin == "reported"]
     rows = [row for row in board.rows if _filled(row, columns)]
     folds = find_suite(view.suite).folds and bool(measured.columns) and not every_row and view.sort in SORTS
@@ -87,7 +89,7 @@ def make_blocks(board: Board, view: View, every_row: bool = False, every_column:
     )
     if not ordered and other is not None and find_suite(view.suite).folds:
         shown = by_lead(shown, other, view.pinned)
-    reported = _block("reported", columns, shown, other, free)
+    reported = _block("reported", columns, shown, other, most)
     drawn = {row.key for row in reported.rows}
     hidden = [row for row in rows if row.key not in drawn]
     reported = replace(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
@@ -126,14 +128,15 @@ def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
 
 
 def _block(
-    origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, free: bool
+    origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float
 ) -> BoardBlock:  # fmt: skip
-    """The densest block of these rows; `free`: with every column that the reader asked for."""
+    """The block of these rows with at most a share of dashes; 1: with every column that the reader asked for."""
+    free = most == 1.0
     wanted = [column for column in columns if _filled_column(column, rows)]
     kept = wanted if free else _one_a_benchmark(wanted, rows, lead)
     shown = [row for row in rows if _filled(row, kept)]
     if not free:
-        kept = _dense(kept, shown, lead)
+        kept = _dense(kept, shown, lead, most)
     if lead in kept:
         kept = [lead, *(column for column in kept if column is not lead)]  # type: ignore[list-item]
     shown_keys = {row.key for row in shown if _filled(row, kept)}
@@ -174,7 +177,7 @@ def _better(column: Column, before: Column, rows: Sequence[Row]) -> bool:
     return fill[0] > fill[1]
 
 
-def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) -> list[Column]:
+def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float) -> list[Column]:
     """The columns without the sparsest, until few enough cells are dashes; the leading one always stays."""
     kept = list(columns)
     fill = {column.key: _fill(column, rows) for column in kept}
@@ -182,7 +185,7 @@ def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) 
     def too_sparse() -> bool:
         full = sum(fill[column.key] for column in kept)
         seen = sum(_filled(row, kept) for row in rows)
-        return seen * len(kept) * (1 - MOST_DASHES) > full
+        return seen * len(kept) * (1 - most) > full
 
     while len(kept) > 1 and (len(kept) > MOST_COLUMNS or too_sparse()):
         least = min((column for column in reversed(kept) if column != lead), key=lambda column: fill[column.key])
