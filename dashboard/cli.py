@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -70,7 +70,13 @@ def leaderboard(
     """
     printed = printed or ((bool(conditions) or bool(front)) and not (out or as_json))
     if not (printed or out or as_json):
-        options = {"suite": suite, "subset": subset, "search": search, "sort": sort, "every": every_metric and "true"}
+        options = {
+            "suite": suite,
+            "subset": subset,
+            "search": search,
+            "sort": sort,
+            "every": "true" if every_metric else "",
+        }
         open_page(port, public, page_query(view, options))
         return
     if view:
@@ -97,7 +103,7 @@ def leaderboard(
             click.echo("More: --reported, --suite code, --suite all; the page: phizoo leaderboard", err=True)
 
 
-def page_query(view: str, options: Mapping[str, str | Literal[False]]) -> str:
+def page_query(view: str, options: Mapping[str, str]) -> str:
     """The part of the page's address that opens it at these choices; empty for its first view.
 
     Raises  ZooError for a value that the page would not show

@@ -137,8 +137,8 @@ def _block(
     shown = [row for row in rows if _filled(row, kept)]
     if not free:
         kept = _dense(kept, shown, lead, most)
-    if lead in kept:
-        kept = [lead, *(column for column in kept if column is not lead)]  # type: ignore[list-item]
+    if lead is not None and lead in kept:
+        kept = [lead, *(column for column in kept if column is not lead)]
     shown_keys = {row.key for row in shown if _filled(row, kept)}
     return BoardBlock(
         origin=origin, columns=tuple(kept), rows=tuple(row for row in shown if row.key in shown_keys),
