@@ -92,8 +92,13 @@ def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     scores = []
     for key in tasks:
         last = next(line for line in reversed(lines) if key in line)
-        label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {100 * last[key]:.1f}%"
-        scores.append((key, f"{label} [{100 * last[f'{key}_low']:.1f}–{100 * last[f'{key}_high']:.1f}]", key))
+        scale = last.get(f"{key}_scale", 100.0)  # a share is drawn in percent, bits per byte as they are
+        value, low, high = (
+            f"{scale * last[end]:.{1 if scale == 100 else 3}f}" for end in (key, f"{key}_low", f"{key}_high")
+        )
+        unit = "%" if scale == 100 else ""
+        label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {value}{unit} [{low}–{high}]"
+        scores.append((key, label, key))
     named = dict.fromkeys(key for line in lines for key in line if key.startswith(f"{LOSS}/"))
     for key in named:
         source = key.removeprefix(f"{LOSS}/")
