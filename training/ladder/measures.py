@@ -177,7 +177,7 @@ def _apart(
     runs: Sequence[RungResult], base: Sequence[RungResult], mine: Sequence[Mapping[str, float]],
     others: Sequence[Mapping[str, float]], scale: float, digits: int,
 ) -> "tuple[LadderCell, float]":  # fmt: skip
-    """A difference over seeds and samples; of one seed, over samples alone."""
+    """A difference over seeds and samples; of one seed, over samples alone. scale: 100 for shares, 1 for bits."""
     from evals.stats.paired import paired_difference
     from evals.stats.seeds import combined_difference
     from zoo.metrics import metric_of
@@ -191,7 +191,8 @@ def _apart(
         metric = metric_of("" if scale == 100 else BITS_PER_BYTE)
         apart = paired_difference(first[0], second[0], metric=metric)
     value, low, high = (scale * number for number in (apart.value, apart.low, apart.high))
-    text = f"{value:+.{digits}f} [{low:+.{digits}f} to {high:+.{digits}f}] {p_text(apart.p)}"
+    size = f"n={apart.n}" + (f" x {len(first)} seeds" if len(first) > 1 else "")
+    text = f"{value:+.{digits}f} [{low:+.{digits}f} to {high:+.{digits}f}] {size} {p_text(apart.p)}"
     cell = LadderCell(text, (*names_of(runs), *names_of(base)), _rounded((value, low, high), digits))
     return cell, apart.p
 
