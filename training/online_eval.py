@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from training.recipe import Evaluation
 from zoo.digest import digest
-from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +46,7 @@ def make_scorer(
 ) -> Scorer | None:
     """Makes the function that scores a step's weights, or None if the recipe evaluates nothing.
 
-    Returns  a function that gives numbers named `eval_TASK`, with `_low`, `_high` (95% interval) and `_n`; of bits per
-             byte `_scale` too, 1, where shares are drawn in percent
+    Returns  a function that gives numbers named `eval_TASK`, with `_low`, `_high` (95% interval) and `_n`
     """
     if not evaluation.every_steps:
         return None
@@ -72,11 +70,8 @@ def make_scorer(
             for outcome in evaluate_many([subject], tasks, options, folder / "evals"):
                 task = outcome.run.header.task
                 name = f"eval_{task}"
-                metric = outcome.run.protocols[0].metric
-                stat = summarise(outcome.run.results, metric, groups_of(task))
+                stat = summarise(outcome.run.results, outcome.run.protocols[0].metric, groups_of(task))
                 numbers |= {name: stat.value, f"{name}_low": stat.low, f"{name}_high": stat.high, f"{name}_n": stat.n}
-                if not metric_of(metric).is_share:
-                    numbers[f"{name}_scale"] = metric_of(metric).scale
         return numbers
 
     return score

@@ -12,6 +12,7 @@ from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
+from dashboard.escape import cut
 from evals.results.signal import MOST_ROWS, read_models, read_tests
 from evals.results.split import current_scores
 from evals.stats.signal import PairTest
@@ -43,6 +44,17 @@ def open_zoo() -> Iterator["Registry | None"]:
 
     with open_registry(readonly=True) as registry:
         yield registry
+
+
+def missing_zoo() -> str:
+    """What to say where the environment's zoo is not there; empty if it is."""
+    file = _sqlite_file()
+    if file is None or file.exists():
+        return ""
+    return (
+        f"No zoo at {cut(str(file.parent), 200)} (PHIZOO_HOME, PHIZOO_DB). `phizoo quickstart` makes one. "
+        "Below: published numbers only, none measured here."
+    )
 
 
 def _sqlite_file() -> Path | None:

