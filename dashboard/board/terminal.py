@@ -161,7 +161,7 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     for column in board.columns:
         text = head_texts(board, column, signals.get(column.key))[1]
         if column.origin == "measured" and column.key in signals:
-            lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text[0].lower()}{text[1:]}.")
+            lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text}.")
     if any(column.origin == "reported" for column in board.columns):
         lines.append(NOTE)
         own = {c.benchmark for c in board.columns if c.origin == "measured"}
