@@ -52,7 +52,11 @@ DATA_ARMS = {
 
 
 class Scale(Record, frozen=True, kw_only=True):
-    """The size of a ladder. steps: of the larger models; small_steps: of the parents and the data arms."""
+    """The size of a ladder. steps: of the larger models; small_steps: of the parents and the data arms.
+
+    more_arms  arms of the data ladder besides `DATA_ARMS`, each with its sources
+    more_lines the commands that make these sources
+    """
 
     name: str
     small: Model
@@ -68,6 +72,8 @@ class Scale(Record, frozen=True, kw_only=True):
     methods: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact")
     depths: tuple[Depth, ...] = ("copy", "zero")
     task: str = "mini_exercises"
+    more_arms: dict[str, dict[str, float]] = {}
+    more_lines: tuple[str, ...] = ()
 
 
 SCALES = read_table("ladder/scales.toml", dict[str, Scale])
@@ -93,6 +99,11 @@ class Rung(Record, frozen=True, kw_only=True):
 def rungs(scale: Scale) -> list[Rung]:
     """All runs of a ladder, each after its parent."""
     return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
+
+
+def data_arms(scale: Scale) -> dict[str, dict[str, float]]:
+    """The arms of the data ladder with their sources, in order."""
+    return DATA_ARMS | scale.more_arms
 
 
 def _rung_name(scale: Scale, *parts: object) -> str:
@@ -126,7 +137,7 @@ def _recipe(
 def _data(scale: Scale) -> Iterator[Rung]:
     for seed in scale.seeds:
         before = ""
-        for arm, sources in DATA_ARMS.items():
+        for arm, sources in data_arms(scale).items():
             name = _rung_name(scale, "data", arm, f"s{seed}")
             finetune = arm == "+ exercises"
             steps = scale.finetune_steps if finetune else scale.small_steps
