@@ -48,7 +48,9 @@ NOT_CHOSEN = "not in the sample"
 # the form that each format must at least have
 FORMS: dict[str, Callable[[str], bool]] = {
     "table": lambda text: len(re.findall(r"(?m)^\s*\|.*\|.*\|\s*$", text)) >= 3,  # header, rule, a row
-    "faq": lambda text: bool(re.search(r"(?m)^\W*Q\b[^\n]*", text) and re.search(r"(?m)^\W*A\b[^\n]*", text)),
+    "faq": lambda text: all(
+        re.search(rf"(?im)^\W*{mark}\s*\d*\W*[:.)]", text) for mark in ("Q(?:uestion)?", "A(?:nswer)?")
+    ),
     "math": lambda text: bool(re.search(r"\d", text) and re.search(r"(?im)^\W*answer\W", text)),
     "tutorial": lambda text: len(re.findall(r"(?m)^\W*(?:step\s*)?\d+[.):]", text, re.IGNORECASE)) >= 2,
 }

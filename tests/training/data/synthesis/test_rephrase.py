@@ -91,13 +91,13 @@ def teacher() -> Iterator[SimpleNamespace]:
 @pytest.fixture
 def source(tmp_path: Path) -> str:
     for number in range(6):
-        words = " ".join(f"word{number}{at}" for at in range(60))
+        words = " ".join(f"word{number}{at}" for at in range(150))
         (tmp_path / f"text{number}.md").write_text(f"Number {number + 10} begins. {words}\n")
     return gather(str(tmp_path), "texts").dataset.name
 
 
-def asker(teacher: SimpleNamespace, budget: float | None = None) -> Asker:
-    return Asker(teacher.url, None, "big", QUESTION, Price(10.0, 10.0), budget, 2, wait_seconds=0.01)
+def asker(teacher: SimpleNamespace, budget: float | None = None, at_a_time: int = 2) -> Asker:
+    return Asker(teacher.url, None, "big", QUESTION, Price(10.0, 10.0), budget, at_a_time, wait_seconds=0.01)
 
 
 def both(dataset: Any) -> tuple[list[Document], list[Document]]:
@@ -176,9 +176,9 @@ def test_each_format_has_its_form(teacher: SimpleNamespace, source: str, format_
 def test_one_budget_holds_for_all_formats_and_a_stopped_run_goes_on(teacher: SimpleNamespace, source: str) -> None:
     teacher.stop_after = 5
     with pytest.raises(ZooError):
-        rephrase(source, "stopped", ["faq", "math"], 10, 0, asker(teacher))
+        rephrase(source, "stopped", ["faq", "math"], 10, 0, asker(teacher, at_a_time=1))
     teacher.stop_after = None
-    made, spending = rephrase(source, "stopped", ["faq", "math"], 10, 0, asker(teacher))
+    made, spending = rephrase(source, "stopped", ["faq", "math"], 10, 0, asker(teacher, at_a_time=1))
     assert spending is not None and spending.cached == 5
     assert len({json.dumps(body) for body in teacher.bodies}) == len(teacher.bodies) == 12  # none twice
     assert made.dataset.documents == 12
@@ -187,7 +187,7 @@ def test_one_budget_holds_for_all_formats_and_a_stopped_run_goes_on(teacher: Sim
 
 
 def test_a_long_document_is_read_up_to_a_stated_length(teacher: SimpleNamespace, tmp_path: Path) -> None:
-    (tmp_path / "long.md").write_text("Number 7 begins. " + "many words " * 2000)
+    (tmp_path / "long.md").write_text("Number 7 begins. " + "many words " * 1500)
     made, _ = rephrase(gather(str(tmp_path), "long").dataset.name, "short", ["faq"], 10, 0, asker(teacher))
     kept, dropped = both(made.dataset)
     assert kept and all(len(body["messages"][1]["content"]) <= CHARACTERS for body in teacher.bodies)
