@@ -8,10 +8,11 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks
-from dashboard.data.scale import point_labels
+from dashboard.data.scale import point_labels, spread_labels
 from dashboard.escape import cut
 from evals.tasks import benchmark_of
 from zoo.cli.output import p_text
+from zoo.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
     from dashboard.data.comparison import CheckpointComparison
@@ -22,6 +23,7 @@ SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
 LABEL_CHARACTERS = 28  # in each line of a bar's name
 STEP = 32  # pixels per bar: two lines of text
 TWO_LINES = "split(datum.label, '\\n')"
+NARROW = 520  # pixels of a plot below which a label would be cut: names are on hover there
 WIDTH = 760  # of an exported chart, in pixels
 COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
@@ -52,20 +54,29 @@ def training_chart(lines: Sequence[dict[str, Any]]) -> Any:
 
 
 def forest_chart(comparisons: "Sequence[CheckpointComparison]") -> Any:
-    """The differences between checkpoints in points, with intervals and a line at zero."""
+    """The differences between checkpoints with intervals and a line at zero: a panel for each unit."""
+    import altair as alt
+
+    by_unit: dict[Metric, list[CheckpointComparison]] = {}
+    for pair in comparisons:
+        by_unit.setdefault(metric_of(pair.metric)._replace(name="", title=""), []).append(pair)
+    panels = [_forest(unit, pairs) for unit, pairs in by_unit.items()]
+    return (panels[0] if len(panels) == 1 else alt.vconcat(*panels)).configure_mark(aria=False)
+
+
+def _forest(metric: Metric, comparisons: "Sequence[CheckpointComparison]") -> Any:
     import altair as alt
 
     values = [
         {
-            "name": cut(f"{benchmarks.title_of(benchmark_of(pair.task))} {pair.metric}", 30)
-            + f"\n{cut(pair.checkpoint, 30)}",
-            "difference": 100 * pair.difference.value,
-            "low": 100 * pair.difference.low,
-            "high": 100 * pair.difference.high,
+            "name": forest_name(pair, number),
+            "difference": metric.shown(pair.difference.value),
+            "low": metric.shown(pair.difference.low),
+            "high": metric.shown(pair.difference.high),
             "adjusted": "significant" if pair.p is not None and pair.p < 0.05 else "not significant",
             "p": p_text(pair.p if pair.p is not None else 1.0),
         }
-        for pair in comparisons
+        for number, pair in enumerate(comparisons)
         if pair.difference is not None
     ]
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=TWO_LINES, labelLimit=175, labelOverlap=False))
@@ -75,12 +86,20 @@ def forest_chart(comparisons: "Sequence[CheckpointComparison]") -> Any:
     )  # fmt: skip
     base = alt.Chart(alt.InlineData(values=values)).encode(y=y, color=color)
     tips = [alt.Tooltip(f"{name}:{kind}") for name, kind in (("name", "N"), ("difference", "Q"), ("p", "N"))]
+    better = " (below 0 is better)" if metric.lower_is_better else ""
     spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title="difference in points, 95% interval"), x2="high:Q", tooltip=tips
+        x=alt.X("low:Q", title=f"difference in {metric.unit}{better}, 95% interval"), x2="high:Q", tooltip=tips
     )
     dots = base.mark_point(filled=True, size=70).encode(x="difference:Q", tooltip=tips)
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="x:Q")
-    return (zero + spans + dots).properties(height=alt.Step(STEP)).configure_mark(aria=False)
+    return (zero + spans + dots).properties(height=alt.Step(STEP))
+
+
+def forest_name(pair: "CheckpointComparison", number: int) -> str:
+    """The name of a row: benchmark, protocol, metric, checkpoint. Two rows never share one, or they become one bar."""
+    protocol = pair.column.partition(" [")[2].replace("]", "")
+    first = cut(f"{benchmarks.title_of(benchmark_of(pair.task))}, {protocol}", LABEL_CHARACTERS + 8)
+    return f"{first}\n{cut(pair.checkpoint, LABEL_CHARACTERS)}" + "\u200a" * number
 
 
 def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
@@ -93,30 +112,35 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
             "kind": "measured here" if point.own else "reported", "front": point.front,
             "protocol": cut(point.protocol, 80), "column": point.column, "label": cut(label, 60),
         }
-        for point, label in zip(points, point_labels(points), strict=True)
+        for point, label in zip(points, spread_labels(points, point_labels(points)), strict=True)
     ]  # fmt: skip
     decades = [10.0**power for power in range(*_decades(points))]
     x = alt.X(
         "x:Q", title=axis, axis=alt.Axis(labelExpr=COUNTS, values=decades),
         scale=alt.Scale(type="log", domain=[decades[0], decades[-1]]),
     )  # fmt: skip
-    y = alt.Y("value:Q", title="score, percent", scale=alt.Scale(zero=False))
+    metric = metric_of(points[0].metric)  # of one benchmark, so that all have its unit
+    digits = f".{metric.digits}f"
+    y = alt.Y("value:Q", title=metric.axis, scale=alt.Scale(zero=False, reverse=metric.lower_is_better))
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
     base = alt.Chart(alt.InlineData(values=values)).encode(x=x)
     spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.35, strokeWidth=1.5)
-    spans = spans.encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q", color=color)
-    tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f")]
+    spans = spans.encode(y=alt.Y("low:Q", title=metric.axis), y2="high:Q", color=color)
+    tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=digits), alt.Tooltip("low:Q", format=digits)]
     tips += [
-        alt.Tooltip("high:Q", format=".1f"), alt.Tooltip("x:Q", format=".3s", title=axis), alt.Tooltip("protocol:N"),
+        alt.Tooltip("high:Q", format=digits), alt.Tooltip("x:Q", format=".3s", title=axis), alt.Tooltip("protocol:N"),
     ]  # fmt: skip
-    dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape="kind:N", tooltip=tips)
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=["measured here", "reported"], range=["circle", "diamond"]))
+    dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape=shape, tooltip=tips)
     front = (
         base.transform_filter("datum.front")
         .encode(detail="column:N")
         .mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
     )
-    names = base.transform_filter("datum.label != ''").mark_text(align="left", dx=7, dy=-7, color=GREY)
+    names = base.transform_filter("datum.label != ''").mark_text(
+        align="left", dx=7, dy=-7, color=GREY, opacity=alt.expr(f"width < {NARROW} ? 0 : 1")
+    )
     names = names.encode(y=y, text="label:N")
     return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
 
@@ -174,12 +198,12 @@ def bar_chart(rows: Sequence[dict[str, Any]]) -> Any:
     return (columns + spans + texts).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 
 
-def progress_chart(rows: Sequence[dict[str, Any]]) -> Any:
+def progress_chart(rows: Sequence[dict[str, Any]], metric: Metric) -> Any:
     """The scores of a model's versions against the training tokens seen."""
     import altair as alt
 
     x = alt.X("x:Q", title="tokens seen", axis=alt.Axis(labelExpr=COUNTS, tickCount=8))
     color = alt.Color("name:N", title=None, scale=alt.Scale(range=SERIES), legend=alt.Legend(orient="top"))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(x=x, color=color)
-    spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title="score, percent"), y2="high:Q")
+    spans = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title=metric.axis), y2="high:Q")
     return (spans + base.mark_line(point=True).encode(y="value:Q")).properties(height=320).configure_mark(aria=False)

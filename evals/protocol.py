@@ -16,7 +16,7 @@ from zoo.records import ProtocolRecord
 
 def sampled_task(task: Task, temperature: float | None, top_p: float | None) -> Task:
     """The task with another sampling, which its protocol's name carries; the task itself where none is given."""
-    if temperature is None or task.kind == "choices":
+    if temperature is None or task.by_logprob:
         return task
     top_p = 1.0 if temperature == 0 else top_p or 0.95
     name = ProtocolName.parse(task.protocol).replace(temperature=temperature, top_p=top_p)
@@ -74,7 +74,7 @@ def protocol(task: Task, samples: Sequence[Sample], metric: str) -> ProtocolReco
     return ProtocolRecord(
         task=task.name, task_version=task.version, name=task.protocol, metric=metric, shots=task.shots,
         prompt=shown(task, samples[0]) if samples else "", prompts_sha256=prompts_sha256(task, samples),
-        samples=len(samples), decoding=msgspec.to_builtins(task.decoding) if task.kind != "choices" else {},
+        samples=len(samples), decoding=msgspec.to_builtins(task.decoding) if not task.by_logprob else {},
         data=entry.digest if entry else "", partial=entry.partial if entry else "",
         chat=_chat_fields(task.shape) if task.shape is not None else msgspec.UNSET,
         trials=_count_trials(task, samples) if task.trials is not None else msgspec.UNSET,

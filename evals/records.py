@@ -1,7 +1,7 @@
 """The records that a run reads and writes: Sample, Generation, Result, Run and their parts, frozen.
 
-A Result's score is 0..1, or None for *not scored* (a fault of the engine or the sandbox); it is
-never a silent 0. A text in which no answer is found scores 0, with `answer` None.
+A Result's score is 0..1 (of a metric that is no share: 0 or more), or None for *not scored* (a fault of the engine or
+the sandbox); it is never a silent 0. A text in which no answer is found scores 0, with `answer` None.
 """
 
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from zoo.protocol_names import current_name
 from zoo.records import ProtocolRecord, Record
 
 Groups = Literal["clusters", "strata"]
+Verdict = Literal["passed", "failed", "timeout", "error", "unscored", "read"]
 
 
 class Sample(Record, frozen=True, kw_only=True):
@@ -113,10 +114,18 @@ class Generation(Record, frozen=True, kw_only=True):
 
 
 class ChoiceRequest(Record, frozen=True, kw_only=True):
-    """The choices of one question: (context, continuation) pairs, scored log P(continuation | context)."""
+    """The choices of one question, or one gold answer, each scored log P(continuation | context).
+
+    pairs    (context, continuation) of each
+    whole    the one pair is a gold answer: where it is longer than the model's context it is read in pieces, which are
+             its choices, so that every token of it is read
+    windows  in place of pairs: tokens, and the place in them from which they are read
+    """
 
     sample: str
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...] = ()
+    whole: bool = False
+    windows: tuple[tuple[tuple[int, ...], int], ...] = ()
 
 
 class Choice(Record, frozen=True, kw_only=True):
@@ -140,7 +149,7 @@ class ChoiceScores(Record, frozen=True, kw_only=True):
 class Scored(Record, frozen=True, kw_only=True):
     """A task's verdict on one answer.
 
-    metrics  every metric of the task by name, each 0..1
+    metrics  every metric of the task by name, each 0..1, or 0 or more (`zoo.metrics`)
     trials   metric -> the outcomes of which the sample's value is the mean, where it has several (its instructions)
     """
 
@@ -152,10 +161,10 @@ class Scored(Record, frozen=True, kw_only=True):
 class Result(Record, frozen=True, kw_only=True):
     """One line of a run: the answer and the score of one sample and draw.
 
-    score    the task's first metric, 0..1; None = not scored, `verdict` and `detail` say why
+    score    the task's first metric; None = not scored, `verdict` and `detail` say why
     metrics  every metric of the task (acc and acc_norm, say)
     trials   as in Scored: a metric with trials is a mean over those of all samples, and a sample is their cluster
-    verdict  passed | failed | timeout | error | unscored
+    verdict  passed | failed | timeout | error | unscored | read (a likelihood, which is neither right nor wrong)
     disputed  a program's verdict that rests on one view of the sandbox alone (docs/sandbox.md)
     thought  with thought_tokens and unfinished: as in the Generation
     """
@@ -166,7 +175,7 @@ class Result(Record, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     answer: str | None = None
     text: str = ""
-    verdict: Literal["passed", "failed", "timeout", "error", "unscored"] = "failed"
+    verdict: Verdict = "failed"
     detail: str = ""
     cluster: str = ""
     finish: str = ""
@@ -205,6 +214,7 @@ class Run(Record, frozen=True, kw_only=True):
 
     protocol     the name in it is today's, whatever name the header was written under
     views        views behind the sandbox's verdicts; 0: no program was run, or disputed verdicts are not known
+    cost         seconds, the answers that they were measured over, and peak_memory_bytes (`evals.meter`)
     overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
@@ -227,6 +237,7 @@ class Run(Record, frozen=True, kw_only=True):
     started: str = ""
     command: str = ""
     overlapping: tuple[str, ...] | None = None
+    cost: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         name = str(self.protocol.get("name", ""))

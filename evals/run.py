@@ -1,6 +1,6 @@
 """Runs one task on one engine: samples in, scored results out, one flushed line each.
 
-The loop knows the three kinds of task and nothing of any task or engine. If the process is killed, the same call
+The loop knows the four kinds of task and nothing of any task or engine. If the process is killed, the same call
 continues: it asks the engine only for answers that are missing from the run's folder.
 """
 
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import msgspec
 from evals import environment, run_folder
 from evals.chat import plan_thought
 from evals.engines import Engine, FactsChanged
+from evals.meter import metered
 from evals.protocol import protocol, shown
 from evals.records import (
     ChatShape,
@@ -33,11 +35,12 @@ from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
 from evals.sandbox.program import VIEWS
 from evals.scoring.finite import find_overflow
-from evals.stats.intervals import wilson
+from evals.stats.intervals import normal_quantile, wilson
 from evals.stats.pass_at_k import pass_metrics
 from evals.task import NO_SCORE, Task
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.progress import Bar, progress, rate_text
 from zoo.records import ProtocolRecord, Record
 
@@ -121,8 +124,8 @@ def select_samples(task: Task, options: RunOptions) -> tuple[list[Sample], list[
 
 
 def count_draws(task: Task, options: RunOptions) -> int:
-    """The draws per sample: choices are read once, whatever the options say."""
-    return 1 if task.kind == "choices" else options.draws
+    """The draws per sample: given continuations are read once, whatever the options say."""
+    return 1 if task.by_logprob else options.draws
 
 
 def draw_seed(seed: int, sample: str, draw: int) -> int:
@@ -156,13 +159,16 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
 def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "Sandbox | None") -> FinishedRun:
     """Asks for the answers that a planned run does not have yet, and returns it scored."""
     with run_folder.open_run(runs, plan.header) as folder:
-        with progress(f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples") as bar:
-            tally = _Tally(bar, folder, with_score=plan.task.metrics != NO_SCORE)
+        known = len(folder.results)
+        bar_text = f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples"
+        with metered(plan.header.backend.engine) as meter, progress(*bar_text) as bar:
+            tally = _Tally(bar, folder, plan.task.metrics[0])
             for result in _results(engine, plan, folder, sandbox):
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
         run_folder.note_path(folder, facts_of(engine, plan.task).path)
+        run_folder.note_cost(folder, meter.cost, len(folder.results) - known)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)
@@ -200,23 +206,24 @@ def check_options(facts: Facts, task: Task, options: RunOptions) -> None:
         )
     if high := next((k for k in options.pass_at if k > options.draws and "pass@1" in task.metrics), None):
         raise ZooError(f"pass@{high} needs at least {high} draws a problem, not {options.draws}; add --draws {high}")
-    if task.kind == "choices" and task.shape is not None and not facts.can_score_choices:
+    if task.by_logprob and task.shape is not None and not facts.can_score_choices:
         raise ZooError(
             f"{facts.engine} gives no log-probabilities of a chat, so {task.name}@{task.protocol} cannot be "
             "scored with it; on a checkpoint of this zoo: --engine vllm_server --url URL, or a local engine"
         )
-    if task.kind == "choices" and not facts.can_score_choices:
+    if task.by_logprob and not facts.can_score_choices:
         raise ZooError(f"{facts.engine} gives no log-probabilities, so {task.name} cannot be scored with it")
-    if task.kind != "choices" and not facts.can_generate:
+    if not task.by_logprob and not facts.can_generate:
         raise ZooError(f"{facts.engine} cannot generate, so {task.name} cannot be run with it")
 
 
 def missing_requests(plan: RunPlan, folder: RunFolder) -> list[ChoiceRequest] | list[GenerateRequest]:
     """The requests that the run's folder has no answer to."""
     task, header = plan.task, plan.header
-    if task.pairs is not None and task.kind == "choices":
+    if task.pairs is not None and task.by_logprob:
         unread = [sample for sample in plan.samples if (sample.id, 0) not in folder.results]
-        return [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in unread]
+        whole = task.kind == "likelihood"
+        return [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample), whole=whole) for sample in unread]
     unwritten = [
         (sample, draw)
         for draw in range(header.draws)
@@ -258,20 +265,25 @@ def _header(
 class _Tally:
     """The running score, its interval and the tokens per second, shown beside the progress bar."""
 
-    def __init__(self, bar: Bar, folder: RunFolder, *, with_score: bool) -> None:
-        self.bar, self.with_score = bar, with_score
+    def __init__(self, bar: Bar, folder: RunFolder, metric: str) -> None:
+        self.bar, self.metric, self.with_score = bar, metric_of(metric), metric not in NO_SCORE
         scores = [result.score for result in folder.results.values() if result.score is not None]
-        self.scored, self.total = len(scores), sum(scores)
+        self.scored, self.total, self.squares = len(scores), sum(scores), sum(score * score for score in scores)
         self.tokens, self.began = 0, time.monotonic()
         if folder.results:
             bar.at(len(folder.results), self.note())
 
     def note(self) -> str:
-        """The mean so far with Wilson's interval, which ignores clusters; the report's interval does not."""
+        """The mean so far with an interval that ignores clusters; the report's interval does not."""
         parts = []
         if self.scored and self.with_score:
-            running = wilson(min(self.total, self.scored), self.scored)
-            parts.append(f"{100 * self.total / self.scored:.1f}% [{100 * running.low:.1f}–{100 * running.high:.1f}]")
+            mean, text = self.total / self.scored, self.metric.text
+            if self.metric.is_share:
+                running = wilson(min(self.total, self.scored), self.scored)
+                parts.append(f"{text(mean)}% [{text(running.low)}–{text(running.high)}]")
+            else:
+                half = normal_quantile() * sqrt(max(0.0, self.squares / self.scored - mean * mean) / self.scored)
+                parts.append(f"{text(mean)} {self.metric.title} [{text(mean - half)}–{text(mean + half)}]")
         if self.tokens:
             parts.append(rate_text(self.tokens / max(time.monotonic() - self.began, 1e-9), "tokens"))
         return ", ".join(parts)
@@ -280,6 +292,7 @@ class _Tally:
         self.tokens += result.prompt_tokens + result.tokens
         if result.score is not None:
             self.scored, self.total = self.scored + 1, self.total + result.score
+            self.squares += result.score * result.score
         self.bar.advance(1, self.note())
 
 
@@ -287,7 +300,7 @@ def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox
     """Asks the engine for the missing answers and yields the results that the folder does not have."""
     samples = {sample.id: sample for sample in plan.samples}
     requests = missing_requests(plan, folder)
-    if plan.task.kind == "choices":
+    if plan.task.by_logprob:
         for scores in engine.choose([request for request in requests if isinstance(request, ChoiceRequest)]):
             yield score_choices(plan.task, samples[scores.sample], scores)
         return
@@ -304,7 +317,7 @@ def _results(engine: Engine, plan: RunPlan, folder: RunFolder, sandbox: "Sandbox
 
 
 def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
-    """Scores one multiple-choice question from its log-probabilities; unscored if one is missing or not finite."""
+    """Scores one question from the log-probabilities of its choices; unscored if one is missing or not finite."""
     fault = scores.fault or find_overflow(choice.logprob for choice in scores.choices)
     unscored = Result(
         sample=sample.id, draw=0, score=None, verdict="unscored", detail=fault, cluster=sample.cluster,
@@ -314,10 +327,10 @@ def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
         return unscored
     scored = task.judge(sample, scores.choices)
     score = scored.metrics[task.metrics[0]]
+    verdict = "read" if task.kind == "likelihood" else "passed" if score == 1.0 else "failed"
     return msgspec.structs.replace(
-        unscored, score=score, metrics=scored.metrics, verdict="passed" if score == 1.0 else "failed",
-        detail=scored.detail, prompt_tokens=scores.prompt_tokens,
-        tokens=sum(choice.tokens for choice in scores.choices),
+        unscored, score=score, metrics=scored.metrics, verdict=verdict, detail=scored.detail,
+        prompt_tokens=scores.prompt_tokens, tokens=sum(choice.tokens for choice in scores.choices),
         logprobs=tuple(choice.logprob for choice in scores.choices),
     )  # fmt: skip
 

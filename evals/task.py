@@ -2,12 +2,13 @@
 
 kind "generate": prompt -> text -> extract -> score.
 kind "choices":  pairs -> log-probabilities -> judge.
+kind "likelihood": one pair (context, gold continuation) -> its log-probability -> judge.
 kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbox` -> passed or not.
 
-The loop (`evals.run`) knows these three kinds and nothing of any task.
+The loop (`evals.run`) knows these four kinds and nothing of any task.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from evals.records import ChatShape, Choice, Decoding, Groups, Message, Sample, Scored
@@ -62,12 +63,14 @@ class ShotSource(Record, frozen=True, kw_only=True):
     """Where lm-evaluation-harness takes a choice task's examples from, for any number of them (`evals.fewshot`).
 
     read   rows of any split of the task's set -> samples of the task's own form
+    rows   the set's name, its split, another split -> the rows of the latter (`evals.datasets.load.other_rows`)
     split  the split of the examples
     spare  the harness knows no test split: it draws one more, and leaves out a row that equals the question's
     first  not drawn: the first rows of the sample's cluster
     """
 
     read: Callable[[Iterable[dict[str, Any]]], Iterable[Sample]]
+    rows: Callable[[str, str, str], Sequence[dict[str, Any]]]
     split: str = "train"
     spare: bool = False
     first: bool = False
@@ -78,10 +81,10 @@ class Task(Record, frozen=True, kw_only=True):
 
     samples   all samples, in a fixed order
     prompt    the exact text before the model's answer (shots and description included)
-    pairs     kind "choices": (context, continuation) for each choice
+    pairs     kinds "choices" and "likelihood": (context, continuation) for each choice; of the latter just one
     extract   text -> answer, or None if there is none
     score     sample, answer -> its metrics; the first named in `metrics` is the score
-    judge     kind "choices": sample, the scored choices -> its metrics
+    judge     kinds "choices" and "likelihood": sample, the scored continuations -> its metrics
     program   kind "code": sample, answer -> the program that the sandbox runs
     gold      sample -> the text that a perfect model would write; None if the set has none
     groups    the kind of group that `Sample.cluster` names. clusters: some of many, as passages are; a new
@@ -101,7 +104,7 @@ class Task(Record, frozen=True, kw_only=True):
 
     name: str
     version: int
-    kind: Literal["generate", "choices", "code"]
+    kind: Literal["generate", "choices", "likelihood", "code"]
     about: str
     samples: Callable[[], Iterable[Sample]]
     protocol: str = "phizoo"
@@ -132,3 +135,8 @@ class Task(Record, frozen=True, kw_only=True):
     known: dict[str, str] = {}
     tags: tuple[ThoughtTags, ...] = ()
     source: ShotSource | None = None
+
+    @property
+    def by_logprob(self) -> bool:
+        """Whether the model writes nothing: the log-probabilities of given continuations are read."""
+        return self.kind in ("choices", "likelihood")

@@ -17,6 +17,7 @@ from evals.records import Facts, Run
 from zoo.choice import CURRENT
 from zoo.db import edits, rows
 from zoo.db.checkpoints import AliasMove
+from zoo.db.postgres import PostgresDatabase, psycopg_sql
 from zoo.digest import digest
 from zoo.records import Checkpoint, Dataset, File, Parent, ProtocolRecord, Score, TrainedOn
 from zoo.registry import Registry
@@ -88,8 +89,9 @@ class Recorder:
         database: Any = registry.database
         with database.write():
             for sql, values in self.statements.items():
-                if hasattr(database, "engine"):
-                    database._inside.connection.execute(database._text(sql), values)
+                if isinstance(database, PostgresDatabase):
+                    cursor = database._inside.connection.cursor()
+                    cursor.executemany(psycopg_sql(sql), values)
                 else:
                     database.connection.executemany(sql, values)
         self.statements.clear()
@@ -146,10 +148,9 @@ def fill(registry: Registry, size: Size, stored: bool = False, first: int = 0) -
 
 def _analyse(registry: Registry) -> None:
     """Lets a server know how large the tables are, which it otherwise learns within a minute."""
-    engine = getattr(registry.database, "engine", None)
-    if engine is not None:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
+    if isinstance(registry.database, PostgresDatabase):
+        with registry.database._connection() as connection:
+            connection.execute("VACUUM ANALYZE")
 
 
 def sha(text: bytes) -> str:

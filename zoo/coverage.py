@@ -160,7 +160,7 @@ def split_line(split: Split | None, whole: Score, scores: Sequence[Score]) -> st
         return NOT_SEARCHED
     key = (whole.run, whole.protocol, whole.metric, "clean")
     clean = next((score for score in scores if (score.run, score.protocol, score.metric, score.subset) == key), None)
-    cell = share_cell(clean.value, clean.low, clean.high, clean.n) if clean else ""
+    cell = share_cell(clean.value, clean.low, clean.high, clean.n, clean.metric) if clean else ""
     return overlap_text(split.overlapping, split.samples, split.unsearchable, split.unsearched, cell)
 
 

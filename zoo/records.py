@@ -12,6 +12,7 @@ import msgspec
 
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.protocol_names import current_name, first_name, other_names
 
 Relation = Literal["finetune", "grow", "resume", "convert"]
@@ -199,7 +200,9 @@ class ProtocolRecord(Record, frozen=True, kw_only=True):
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """The score of a leaderboard cell: a value in 0..1 with its 95% interval, over n samples or their trials.
+    """The score of a leaderboard cell: a value with its 95% interval, over n samples or their trials.
+
+    The value is in 0..1, or in the unit of its metric (`zoo.metrics`).
 
     checkpoint   digest of the checkpoint (measured); empty for a reported score
     clusters     groups of dependent samples (n if all are independent)
@@ -241,13 +244,17 @@ class Score(Record, frozen=True, kw_only=True):
     disputed: int = 0
 
     @property
-    def worst(self) -> float:
-        """The value if every unscored sample were wrong."""
+    def worst(self) -> float | None:
+        """The value if every unscored sample were wrong; None if some are unscored and nothing bounds theirs."""
+        if not metric_of(self.metric).is_share:
+            return None if self.unscored else self.value
         return self.value * self.n / (self.n + self.unscored)
 
     @property
-    def best(self) -> float:
-        """The value if every unscored sample were right."""
+    def best(self) -> float | None:
+        """The value if every unscored sample were right; None as for `worst`."""
+        if not metric_of(self.metric).is_share:
+            return None if self.unscored else self.value
         return (self.value * self.n + self.unscored) / (self.n + self.unscored)
 
 
@@ -305,16 +312,36 @@ class Split(Record, frozen=True, kw_only=True):
     unsearched: str = ""
 
 
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """The facts of a published model that decide whether it may be used. An empty text is not known.
+
+    repository    where its weights are, as owner/name on the Hugging Face hub
+    released      its month, YYYY-MM
+    licence       as its card writes it, such as apache-2.0
+    quantisation  how the weights are stored that gave its numbers
+    """
+
+    repository: str = ""
+    released: str = ""
+    licence: str = ""
+    kind: Literal["base", "chat", ""] = ""
+    weights: Literal["open", "closed", ""] = ""
+    quantisation: str = ""
+
+
 class Reported(Record, frozen=True, kw_only=True):
     """One published number of another model, with its source; not measured here.
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen in training, repeats counted
-    date     the model's month; the source's own where it does not give one
+    date     the model's month; the source's own where it does not give one; "": neither is known
     value    in percent as printed; `op` is "<" if only a bound was printed
     n        number of samples, if known; an interval derived from it is marked as derived
     address  where the source is
     accessed the day on which the row was read from it
+    licence  of the source
+    variant  what tells two rows of a model in one source apart, such as the weights' precision
+    one_protocol  the source measured all of its models itself, in one way: its numbers may be ranked
     """
 
     model: str
@@ -332,6 +359,10 @@ class Reported(Record, frozen=True, kw_only=True):
     source: str
     address: str
     accessed: str
+    licence: str = ""
+    variant: str = ""
+    one_protocol: bool = False
+    facts: ModelFacts = ModelFacts()
 
 
 def manifest_digest(files: tuple[File, ...]) -> str:

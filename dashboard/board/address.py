@@ -8,23 +8,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from dashboard.board import benchmarks
+from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Column, Row
-from dashboard.board.view import SUITES, Bounds, Shown, View
+from dashboard.board.front import AXES
+from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View, column_of_benchmark
 from dashboard.escape import cut
 from zoo.cli.output import count
-from zoo.errors import unknown
+from zoo.errors import ZooError, unknown
 from zoo.records import Subset
 
 SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
 TOKENS = ("any", "1M", "100M", "1B", "10B", "100B", "300B", "1T", "3T", "10T", "no limit")
-UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
 ORDERS = {
     "board": "Own first", "name": "Name", "parameters": "Parameters", "unique": "Unique tokens",
     "tokens": "Tokens seen", "date": "Date",
 }  # fmt: skip
 # the parameters of the widgets under "Filters, columns and order"
-FILTERS = ("shown", "subset", "complete", "every", "size", "seen", "date", "family", "weights", "kind", "column", "pin")
+FILTERS = (
+    "shown", "subset", "complete", "every", "size", "seen", "date", "family", "weights", "kind", "licence", "quantised",
+    "where", "front", "column", "pin",
+)  # fmt: skip
+NO_BOUND = ("any", "no limit")
 ORDERED = ("sort", "ascending")
 HELP = "phizoo leaderboard --help"
 
@@ -40,12 +44,12 @@ def parameters(address: str) -> dict[str, list[str]]:
 
 
 def parse_bounds(ends: Sequence[str]) -> Bounds:
-    """The bounds that a slider's two ends stand for; "any" and "no limit" are None.
+    """The bounds that two ends stand for, stops of a slider or typed; "any" and "no limit" are None.
 
-    >>> parse_bounds(("any", "1.5B"))
-    (None, 1500000000.0)
+    >>> parse_bounds(("any", "1.5B")), parse_bounds(("any", "500M"))
+    ((None, 1500000000.0), (None, 500000000.0))
     """
-    low, high = (None if end in ("any", "no limit") else float(end[:-1]) * UNITS[end[-1]] for end in ends)
+    low, high = (None if end in NO_BOUND else facts.parse_size(end) for end in ends)
     return low, high
 
 
@@ -81,20 +85,23 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     columns = {column_name(column): column.key for column in board.columns} | {c.key: c.key for c in board.columns}
     rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
     orders = {title: key for key, title in ORDERS.items()} | {key: key for key in ORDERS} | columns
+    orders |= {one.benchmark: column_of_benchmark(board, one.benchmark) for one in board.columns if one.main}
     all_years = years(board)
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
     fields: dict[str, Any] = {
-        "suite": _choice(query, "suite", tuple(SUITES), "talk"), "search": "".join(query.get("search", ())[-1:]),
+        "suite": _choice(query, "suite", tuple(SUITES), DEFAULT), "search": "".join(query.get("search", ())[-1:]),
         "shown": _choice(query, "shown", get_args(Shown), "all"),
         "complete": _choice(query, "complete", ("true", "false"), "false") == "true",
         "every_metric": _choice(query, "every", ("true", "false"), "false") == "true",
-        "sizes": parse_bounds(_ends(query, "size", SIZES, ("any", "no limit"))),
-        "tokens": parse_bounds(_ends(query, "seen", TOKENS, ("any", "no limit"))),
+        "sizes": parse_bounds(_sizes(query, "size")), "tokens": parse_bounds(_sizes(query, "seen")),
         "dates": date_bounds(since, until, board),
         "families": tuple(_choices(query, "family", {row.family: row.family for row in board.rows})),
-        "weights": _choice(query, "weights", ("open", "closed"), ""),
-        "style": _choice(query, "kind", ("base", "chat"), ""), "columns": tuple(_choices(query, "column", columns)),
+        "weights": _choice(query, "weights", facts.WEIGHTS, ""), "style": _choice(query, "kind", facts.KINDS, ""),
+        "licences": tuple(_choices(query, "licence", licences(board))),
+        "quantised": _choice(query, "quantised", facts.QUANTISED, ""), "where": "".join(query.get("where", ())[-1:]),
+        "front": _choice(query, "front", tuple(AXES), ""),
+        "columns": tuple(_choices(query, "column", columns)),
         "pinned": tuple(_choices(query, "pin", rows)), "sort": sort[0],
         "descending": _choice(query, "ascending", ("true", "false"), "false") == "false",
     }  # fmt: skip
@@ -120,6 +127,22 @@ def _ends(
         if end not in known:
             raise unknown(key, end, known, HELP)
     return ends
+
+
+def licences(board: Board) -> dict[str, str]:
+    """What the licence filter knows: the classes, then the licences of the board's rows."""
+    return {name: name for name in (*facts.LICENCES, *sorted({row.licence for row in board.rows if row.licence}))}
+
+
+def _sizes(query: Mapping[str, Sequence[str]], key: str) -> Sequence[str]:
+    """The two ends of a range of sizes; one end alone is the upper one: `?size=500M` asks for at most that."""
+    ends = query.get(key, ())
+    if len(ends) not in (1, 2):
+        return NO_BOUND
+    for end in ends:
+        if end not in NO_BOUND and facts.parse_size(end) is None:
+            raise ZooError(f"{key} {end[:40]!r} is no size: expected such as 500M, 1.5B or any. More: {HELP}")
+    return ("any", *ends)[-2:]
 
 
 def _choices(query: Mapping[str, Sequence[str]], key: str, known: Mapping[str, str]) -> list[str]:

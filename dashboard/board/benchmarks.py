@@ -1,7 +1,6 @@
 """Facts about benchmarks and published models that the board filters and titles by: no scores.
 
-Family, open weights and chat tuning are read from a model's published name. A name that matches no pattern counts as
-family "other", open weights and base.
+A model's family is read from its published name; a name that matches no pattern counts as family "other".
 """
 
 import re
@@ -11,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from evals.tasks import titles as task_titles
-from zoo.records import Reported
 
 FACTS = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text(encoding="utf-8"))
 METRICS, PUBLISHED, FAMILIES = FACTS["metrics"], FACTS["published"], FACTS["families"]
@@ -56,11 +54,10 @@ def family_of(name: str) -> str:
     return next((family for family, pattern in FAMILIES.items() if re.search(pattern, name, re.I)), "other")
 
 
-def is_open(name: str) -> bool:
-    """Whether a model has open weights, judged by its name: the closed families are few and known."""
-    return not re.search(FACTS["closed"], name, re.I)
+def says_chat(name: str) -> bool:
+    """Whether a model's name says that it is tuned for chat; most base models' names say nothing.
 
-
-def is_chat(row: Reported) -> bool:
-    """Whether a number is of a chat-tuned model, judged by its protocol and name."""
-    return "chat prompt" in row.protocol or bool(re.search(FACTS["chat"], row.model, re.I))
+    >>> says_chat("Llama-3.2-1B-Instruct"), says_chat("gemma-2b-it"), says_chat("phi-2")
+    (True, True, False)
+    """
+    return bool(re.search(FACTS["chat"], name, re.I))

@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from dashboard.board import benchmarks
+from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
 from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
 from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
-from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
+from zoo.metrics import Metric, metric_of
+from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE, about
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
 TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables as the talk prints them"
@@ -86,7 +87,7 @@ def _place_scores(
         )
         if score.subset != "all" or shown is None:
             continue
-        moved = 100 * (shown.value - score.value) if subset != "all" else None
+        moved = metric_of(score.metric).shown(shown.value - score.value) if subset != "all" else None
         setting = f"{score.engine} {score.dtype}" if len(settings[column]) > 1 else ""
         cell = _measured_cell(shown, tiers.get(score.run, ""), moved, setting)
         cells.setdefault(score.checkpoint, {})[key] = _add_overlap(cell, splits.get(score.run), clean)
@@ -142,25 +143,29 @@ def decoding_text(decoding: Mapping[str, Any]) -> str:
 
 
 def _measured_cell(score: Score, tier: str, moved: float | None, setting: str) -> Cell:
+    metric = metric_of(score.metric)
     return Cell(
-        origin="measured", value=100 * score.value, low=100 * score.low, high=100 * score.high, n=score.n,
+        origin="measured", metric=score.metric, value=metric.shown(score.value), low=metric.shown(score.low),
+        high=metric.shown(score.high), n=score.n,
         unscored=score.unscored, unfinished=score.unfinished, disputed=score.disputed, clusters=score.clusters,
         subset=score.subset, moved=moved, run=score.run, tier=tier,
-        created=score.created, chance=_percent(chance_of(score.task, score.metric)), seeds=score.seeds, runs=score.runs,
-        draws=score.draws, setting=setting.strip(), worst=100 * score.worst if score.unscored else None,
-        best=100 * score.best if score.unscored else None, measured_at=score.measured_at,
+        created=score.created, chance=_shown(metric, chance_of(score.task, score.metric)), seeds=score.seeds,
+        runs=score.runs, draws=score.draws, setting=setting.strip(),
+        worst=_shown(metric, score.worst if score.unscored else None),
+        best=_shown(metric, score.best if score.unscored else None), measured_at=score.measured_at,
     )  # fmt: skip
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _shown(metric: Metric, value: float | None) -> float | None:
+    return None if value is None else metric.shown(value)
 
 
 def _add_overlap(cell: Cell, split: Split | None, clean: Score | None) -> Cell:
     """Adds to a cell what the searches say of its run, and on all samples the clean score of the same run."""
     fields = overlap_fields(split) | {"samples": split.samples if split else None}
     if cell.subset == "all" and clean is not None:
-        fields |= {"clean": 100 * clean.value, "clean_low": 100 * clean.low, "clean_high": 100 * clean.high}
+        shown = metric_of(clean.metric).shown
+        fields |= {"clean": shown(clean.value), "clean_low": shown(clean.low), "clean_high": shown(clean.high)}
         fields["clean_n"] = clean.n
     return msgspec.structs.replace(cell, **fields)
 
@@ -171,8 +176,8 @@ def _own_row(checkpoint: Checkpoint, cells: dict[str, Cell], unique_tokens: int 
         parameters=checkpoint.parameters, training_tokens=checkpoint.training_tokens,
         unique_tokens=unique_tokens, date=checkpoint.created[:10],
         family=checkpoint.family or benchmarks.family_of(checkpoint.name),
-        style="chat" if checkpoint.prompt_style == "chat" else "base", weights="open", cells=cells,
-        digest=checkpoint.digest, quantisation=checkpoint.quantisation,
+        style="chat" if facts.kind_of(checkpoint) == "chat" else "base", weights="open", cells=cells,
+        digest=checkpoint.digest, quantisation=checkpoint.quantisation, licence=facts.known(checkpoint.licence),
     )  # fmt: skip
 
 
@@ -180,7 +185,7 @@ def _imported_row(name: str, cells: dict[str, Cell]) -> Row:
     """The row of a model that is not in this zoo, with scores imported from another tool."""
     return Row(
         key=f"elsewhere:{name}", label=name, name=name, own=False, parameters=None, training_tokens=None, date="",
-        family=benchmarks.family_of(name), style="base", weights="open", cells=cells,
+        family=benchmarks.family_of(name), style="", weights="", cells=cells,
     )  # fmt: skip
 
 
@@ -192,17 +197,21 @@ def is_talk(row: Reported) -> bool:
 def _place_published(reported: Sequence[Reported]) -> tuple[dict[str, Column], list[Row]]:
     """The published columns by key, and one row per model: the talk's first, in the talk's order."""
     columns: dict[str, Column] = {}
-    cells: dict[str, dict[str, Cell]] = {}
-    of_model: dict[str, list[Reported]] = {}
-    talk: dict[str, None] = {}
+    placed: dict[tuple[object, ...], Column] = {}
+    cells: dict[tuple[str, str], dict[str, Cell]] = {}
+    of_model: dict[tuple[str, str], list[Reported]] = {}
+    talk: set[tuple[str, str]] = set()
     for row in sorted(reported, key=lambda row: (not is_talk(row), row.source.startswith(WEIGHT_REUSE))):
-        column = _published_column(row)
-        columns.setdefault(column.key, column)
-        cells.setdefault(row.model, {}).setdefault(column.key, _published_cell(row))
-        of_model.setdefault(row.model, []).append(row)
+        same = row.benchmark, row.subset, row.protocol, row.shots, row.source
+        if same not in placed:  # thousands of rows share a few columns
+            placed[same] = _published_column(row)
+            columns.setdefault(placed[same].key, placed[same])
+        model = row.model, row.variant
+        cells.setdefault(model, {}).setdefault(placed[same].key, _published_cell(row))
+        of_model.setdefault(model, []).append(row)
         if is_talk(row):
-            talk[row.model] = None
-    return columns, [_published_row(model, rows, cells[model], model in talk) for model, rows in of_model.items()]
+            talk.add(model)
+    return columns, [_published_row(rows, cells[model], model in talk) for model, rows in of_model.items()]
 
 
 def _published_column(row: Reported) -> Column:
@@ -217,33 +226,37 @@ def _published_column(row: Reported) -> Column:
         shots=0 if talk and row.benchmark == "humaneval" else None if talk else row.shots,
         source="the talk; each cell names its paper" if talk else row.source, subset="" if talk else row.subset,
         main=not row.subset.startswith(("similar", "non-similar", "total at")), printed=talk, talk=talk,
-        mixed=talk or row.source.startswith(COLLECTED),
+        mixed=talk or row.source.startswith(COLLECTED), one_protocol=row.one_protocol,
     )  # fmt: skip
 
 
 def _published_cell(row: Reported) -> Cell:
-    interval = derive_summary(row)
+    interval, share = derive_summary(row), metric_of("")
     shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
     return Cell(
-        origin="reported", value=row.value, low=100 * interval.low if interval else None,
-        high=100 * interval.high if interval else None, n=row.n, clusters=row.n or 0, derived=interval is not None,
+        origin="reported", value=row.value, low=_shown(share, interval.low if interval else None),
+        high=_shown(share, interval.high if interval else None), n=row.n, clusters=row.n or 0,
+        derived=interval is not None,
         bound=row.op == "<", source=row.source, address=row.address, accessed=row.accessed,
-        chance=_percent(chance_of(row.benchmark)) if interval else None,
+        chance=_shown(share, chance_of(row.benchmark)) if interval else None,
         protocol=f"{row.protocol}, {shots}" + (f"; {row.subset}" if row.subset else ""), created=row.date,
     )  # fmt: skip
 
 
-def _published_row(model: str, rows: Sequence[Reported], cells: dict[str, Cell], talk: bool) -> Row:
-    row = rows[0]
+def _published_row(rows: Sequence[Reported], cells: dict[str, Cell], talk: bool) -> Row:
+    row, model = rows[0], rows[0].model
     seen, unique = (
         next((count for count in counts if count is not None), None)
         for counts in ((row.training_tokens for row in rows), (row.unique_tokens for row in rows))
     )
+    label = LABELS.get(model, model) if talk else model
     return Row(
-        key="p" + digest(model)[:11], label=LABELS.get(model, model) if talk else model, name=model, own=False,
+        key="p" + digest([model, row.variant] if row.variant else model)[:11],
+        label=f"{label} ({row.variant})" if row.variant else label, name=model, own=False,
         parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
-        family=benchmarks.family_of(model), style="chat" if benchmarks.is_chat(row) else "base",
-        weights="open" if benchmarks.is_open(model) else "closed", cells=cells, talk=talk,
+        family=benchmarks.family_of(model), style=row.facts.kind, weights=row.facts.weights, cells=cells, talk=talk,
+        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released or row.date,
+        variant=row.variant,
     )  # fmt: skip
 
 
@@ -266,8 +279,11 @@ def compare_column(column: Column, columns: Iterable[Column]) -> str:
     if column.origin == "measured":
         return "All rows of this column had the same prompt bytes, decoding and extraction: compare them paired."
     measured = [c for c in columns if c.origin == "measured" and c.benchmark == column.benchmark]
+    note = f" {told}" if (told := about(column.source)) else ""
+    if column.one_protocol:
+        return f"Its source measured all rows of this column in one way: compare them with each other only.{note}"
     if part := not_comparable(column.subset, None, None):
-        return f"Not comparable with other columns: this is {part}."
+        return f"Not comparable with other columns: this is {part}.{note}"
     if not measured:
         return "This benchmark was not measured here; compare only within this column and its source."
     if all(not_comparable("", column.shots, c.shots) for c in measured):

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from typing import Literal
 
 from evals.stats.power import smallest_paired, smallest_unpaired, weakest
+from evals.stats.real import real_resolution
+from evals.stats.signal import PairTest
 from zoo import coverage
 from zoo.cli import output
+from zoo.metrics import metric_of
 from zoo.records import Origin, Record, Subset
 
 
 class Cell(Record, frozen=True):
-    """One number of the board, in percent, with its interval and origin.
+    """One number of the board, in percent or in its metric's unit (`zoo.metrics`), with its interval and origin.
 
     low, high  its 95% interval; None if it cannot be derived
     derived    the interval was computed here from the published value and n
@@ -70,6 +73,7 @@ class Cell(Record, frozen=True):
     measured_at: str = ""
     worst: float | None = None
     best: float | None = None
+    metric: str = ""
 
 
 class Column(Record, frozen=True):
@@ -78,10 +82,13 @@ class Column(Record, frozen=True):
     key          short and stable, used in addresses: fingerprint prefix and metric
     main         this is the main metric of its task; the others are hidden by default
     n            samples of its cells, the smallest number if they differ
-    resolves     smallest difference in percentage points that the samples can detect, by the widest interval
+    resolves     smallest difference (percentage points, or the metric's unit) that the samples can detect, by the
+                 widest interval
     printed      a published table as printed
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
+    one_protocol its rows were all measured by its source in one way: they may be ranked among themselves
     comparable   whether and why its numbers may be compared with the benchmark's other columns
+    tests        of each pair of its rows on the same samples, by their keys, if the samples of all are here
     """
 
     key: str
@@ -102,7 +109,9 @@ class Column(Record, frozen=True):
     printed: bool = False
     mixed: bool = False
     talk: bool = False
+    one_protocol: bool = False
     comparable: str = ""
+    tests: tuple[PairTest, ...] = ()
 
 
 class Row(Record, frozen=True):
@@ -110,6 +119,11 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
+    date             its month; of an own model the day on which it was added
+    released         its month, where it is known
+    style, weights, licence  empty: not known
+    variant          what tells it from other rows of the same model, such as the weights' precision
+    model            the same for rows whose training differs by the seed alone; empty: not known
     """
 
     key: str
@@ -120,13 +134,17 @@ class Row(Record, frozen=True):
     training_tokens: float | None
     date: str
     family: str
-    style: Literal["base", "chat"]
-    weights: Literal["open", "closed"]
+    style: Literal["base", "chat", ""]
+    weights: Literal["open", "closed", ""]
     cells: dict[str, Cell]
     digest: str = ""
     talk: bool = False
     unique_tokens: float | None = None
     quantisation: str = ""
+    licence: str = ""
+    released: str = ""
+    variant: str = ""
+    model: str = ""
 
 
 def size_text(row: Row) -> str:
@@ -143,7 +161,9 @@ class Board(Record, frozen=True):
 
 
 def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
-    """The smallest difference, in points near 50%, that a column detects with 80% power; None if it detects none.
+    """The smallest difference that a column detects with 80% power, in points near 50%; None if it detects none.
+
+    Of a metric that is no share it is in its unit.
 
     It follows from the least certain cell's interval. Measured rows are compared sample by sample (paired); for
     published rows only the totals are known (unpaired).
@@ -152,16 +172,22 @@ def smallest_difference(cells: Iterable[Cell], origin: Origin) -> float | None:
     >>> [round(smallest_difference([cell], origin) or 0, 1) for origin in ("measured", "reported")]
     [11.2, 15.4]
     """
-    spans = [
-        (c.value / 100, c.low / 100, c.high / 100, c.n, c.clusters or c.n)
-        for c in cells
-        if c.low is not None and c.high is not None and c.n
-    ]
+    spans, metric = [], metric_of("")
+    for c in cells:
+        if c.low is not None and c.high is not None and c.n:
+            metric = metric_of(c.metric)
+            span = (c.value / metric.scale, c.low / metric.scale, c.high / metric.scale)
+            spans.append((*span, c.n, c.clusters or c.n))
+    if not metric.is_share:
+        known = real_resolution(spans)
+        if known is None:
+            return None
+        return known.paired if origin == "measured" else known.unpaired
     effective = weakest(spans)
     if effective is None:
         return None
     smallest = smallest_paired(effective) if origin == "measured" else smallest_unpaired(effective.score)
-    return None if smallest is None else 100 * smallest
+    return None if smallest is None else metric.shown(smallest)
 
 
 def percent_text(value: float) -> str:
@@ -174,10 +200,21 @@ def percent_text(value: float) -> str:
 
 
 def value_text(cell: Cell) -> str:
-    """The value of a cell: one decimal if measured, as printed if published."""
+    """The value of a cell: with its metric's digits if measured, as printed if published."""
     if cell.origin == "measured":
-        return f"{cell.value:.1f}"
+        return f"{cell.value:.{metric_of(cell.metric).digits}f}"
     return ("<" if cell.bound else "") + percent_text(cell.value)
+
+
+def merit(cell: Cell) -> float:
+    """A number that is larger for a better cell."""
+    return metric_of(cell.metric).merit(cell.value)
+
+
+def numbers_text(cell: Cell, value: str | None = None) -> str:
+    """The value of a cell (another text in its place), its interval and n."""
+    digits = metric_of(cell.metric).digits
+    return output.cell(value_text(cell) if value is None else value, cell.low, cell.high, cell.n, digits)
 
 
 def at_chance(cell: Cell) -> bool:
@@ -206,7 +243,7 @@ def cell_text(cell: Cell | None) -> str:
     """
     if cell is None:
         return output.NONE
-    parts = [output.cell(value_text(cell), cell.low, cell.high, cell.n)]
+    parts = [numbers_text(cell)]
     if at_chance(cell):
         parts.append("(at chance)")
     parts += [f"({text})" for text in run_texts(cell)]
@@ -228,7 +265,8 @@ def run_texts(cell: Cell) -> list[str]:
     texts += [f"measured elsewhere: {cell.measured_at}"] if cell.measured_at else []
     texts += [cell.setting] if cell.setting else []
     if cell.unscored and cell.worst is not None and cell.best is not None:
-        texts.append(output.unscored_text(cell.unscored, cell.worst / 100, cell.best / 100))
+        scale = metric_of(cell.metric).scale
+        texts.append(output.unscored_text(cell.unscored, cell.worst / scale, cell.best / scale, cell.metric))
     elif cell.unscored:
         texts.append(f"{cell.unscored} unscored")
     texts += [f"{cell.unfinished:,} unfinished"] if cell.unfinished else []
@@ -239,7 +277,8 @@ def run_texts(cell: Cell) -> list[str]:
 
 def coverage_note(cell: Cell) -> str:
     """What the cell's interval covers where that is not 95%; empty elsewhere, and without an interval."""
-    return "" if cell.low is None else output.coverage_note(cell.value / 100, cell.clusters)
+    value = cell.value / metric_of(cell.metric).scale
+    return "" if cell.low is None else output.coverage_note(value, cell.clusters, cell.metric)
 
 
 def overlap_text(cell: Cell, why: bool = False) -> str:
@@ -255,7 +294,9 @@ def overlap_text(cell: Cell, why: bool = False) -> str:
     """
     if cell.searched == "no":
         return ""
-    clean = output.cell(cell.clean, cell.clean_low, cell.clean_high, cell.clean_n) if cell.clean is not None else ""
+    clean, digits = "", metric_of(cell.metric).digits
+    if cell.clean is not None:
+        clean = output.cell(cell.clean, cell.clean_low, cell.clean_high, cell.clean_n, digits)
     text = coverage.overlap_text(cell.overlaps, cell.samples or 0, cell.unsearchable or 0, cell.unsearched, clean)
     return text if why or not cell.unsearched else text.removesuffix(f": {cell.unsearched}")
 

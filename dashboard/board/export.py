@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from dashboard.board import benchmarks
+from dashboard.board.answer import answers
 from dashboard.board.cells import (
     Board,
     Cell,
@@ -22,20 +23,23 @@ from dashboard.board.cells import (
     at_chance,
     cell_text,
     coverage_note,
+    numbers_text,
     overlap_notes,
     overlap_text,
     run_texts,
     size_text,
     value_text,
 )  # fmt: skip
+from dashboard.board.front import AXES, column_front
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, column_prior
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown
 from zoo.cli.output import NONE, count, range_text
-from zoo.cli.output import cell as number_text
 from zoo.digest import whole_file
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.visible import plain
 
 FACTS = ("Model", "Parameters", "Unique tokens", "Tokens seen", "Date")
@@ -45,7 +49,8 @@ NOTE = "† reported elsewhere, not measured here; its 95% interval, if any, is 
 def heading(column: Column) -> str:
     """The whole name of a column on one line, for formats with one header row."""
     kind = "measured" if column.origin == "measured" else "reported †"
-    return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {column.metric} · {kind}")
+    metric = column.metric + metric_of(column.metric).mark
+    return plain(f"{benchmarks.title_of(column.benchmark)} · {column.title} · {metric} · {kind}")
 
 
 def html_page(board: Board, notes: tuple[str, ...] = (), title: str = "phi-zoo leaderboard") -> str:
@@ -80,7 +85,7 @@ def as_markdown(board: Board, notes: tuple[str, ...] = ()) -> str:
 
 def _markdown_cell(cell: Cell | None) -> str:
     """The cell, with its notes escaped; its own numbers stay readable in the source."""
-    numbers = NONE if cell is None else number_text(value_text(cell), cell.low, cell.high, cell.n)
+    numbers = NONE if cell is None else numbers_text(cell)
     return numbers + markdown(cell_text(cell).removeprefix(numbers))
 
 
@@ -99,7 +104,7 @@ LONG = (
     *("rank_first", "rank_last", "overlaps", "clean", "unique_tokens", "chance", "at_chance", "address", "accessed"),
     *("samples", "unsearchable", "searched", "unsearched", "clean_low", "clean_high", "clean_n"),
     *("seeds", "draws", "setting", "worst", "best", "coverage_note", "measured_at", "quantisation", "unfinished"),
-    "disputed",
+    *("disputed", "licence", "style", "weights", "released", "variant"),
 )
 
 
@@ -121,6 +126,7 @@ def long_rows(board: Board) -> list[tuple[object, ...]]:
             *(cell.clean_low, cell.clean_high, cell.clean_n),
             *(cell.seeds, cell.draws, cell.setting, cell.worst, cell.best),
             *(coverage_note(cell), cell.measured_at, row.quantisation, cell.unfinished, cell.disputed),
+            *(row.licence, row.style, row.weights, row.released, row.variant),
         )
         for row in board.rows
         for column in board.columns
@@ -148,7 +154,8 @@ def _latex_cell(row: Row, column: Column) -> str:
     if cell is None:
         return "--"
     dagger = r"^\dagger" if cell.origin == "reported" else ""
-    ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.1f},\,{cell.high:.1f}]}}"
+    digits = metric_of(cell.metric).digits
+    ends = "" if cell.low is None else rf"\;{{\scriptstyle[{cell.low:.{digits}f},\,{cell.high:.{digits}f}]}}"
     size = "" if cell.n is None else rf"\;{{\scriptstyle n={cell.n}}}"
     guess = r"\;{\scriptstyle\mathrm{at\ chance}}" if at_chance(cell) else ""
     return f"${value_text(cell)}{dagger}{ends}{size}{guess}{_latex_notes(cell)}$"
@@ -160,7 +167,12 @@ def _latex_notes(cell: Cell) -> str:
 
 
 def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The board as plain data for `--json`: columns, and rows of cells by column key, in percent, with ranks."""
+    """The board as plain data for `--json`: answers, columns, rows of cells by column key, with ranks.
+
+    Values are in percent, or in the metric's unit.
+
+    A cell's `front` names the axes on whose Pareto front it is.
+    """
     keys = {column.key for column in board.columns}
     rows = [
         msgspec.structs.replace(row, cells={key: cell for key, cell in row.cells.items() if key in keys})
@@ -168,13 +180,25 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     ]
     data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(board, rows=tuple(rows)))
     ranks, cells = board_ranks(board), {row.key: row.cells for row in rows}
+    fronts = {column.key: _fronts(board, column) for column in board.columns}
     for row in data["rows"]:
         for key, cell in row["cells"].items():
             standing = ranks[key].get(row["key"])
             cell |= {"rank_first": standing and standing.first, "rank_last": standing and standing.last}
             shown = cells[row["key"]][key]
             cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
-    return {"notes": list(notes), **data}
+            cell["front"] = [axis for axis, on in fronts[key].items() if row["key"] in on]
+    signals, columns = board_signals(board, ranks), {column.key: column for column in board.columns}
+    for column in data["columns"]:
+        prior = column_prior(board, columns[column["key"]])
+        column["signal"] = msgspec.to_builtins(signals.get(column["key"]))
+        column["decision_accuracy"] = msgspec.to_builtins(prior)
+    return {"notes": list(notes), "answers": msgspec.to_builtins(answers(board)), **data}
+
+
+def _fronts(board: Board, column: Column) -> dict[str, frozenset[str]]:
+    """The rows on each Pareto front of a column, by axis."""
+    return {} if column.mixed else {axis: column_front(board.rows, column, axis) for axis in AXES}
 
 
 def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:

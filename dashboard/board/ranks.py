@@ -3,36 +3,26 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dashboard.board.cells import Board, Row
-from evals.stats.ranks import Standing, standings
-from zoo.records import Record
+from dashboard.board.cells import Board, Cell, Row
+from evals.stats.ranks import RankSpan, Standing, merit_span, standings
+from zoo.metrics import metric_of
 
 
-class RankSpan(Record, frozen=True):
-    """A value with the ends of its interval, and the groups of samples behind it, 0 if all are alone."""
-
-    value: float
-    low: float
-    high: float
-    clusters: int
+def span_of(cell: Cell) -> RankSpan | None:
+    """A cell as a value with its interval, larger being better; None if it has none."""
+    if cell.low is None or cell.high is None:
+        return None
+    clusters = cell.clusters if cell.clusters < (cell.n or 0) else 0
+    return merit_span(metric_of(cell.metric), cell.value, cell.low, cell.high, clusters)
 
 
 def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
-    """The rank of each row that has an interval in the column, by row key; the highest value ranks first.
+    """The rank of each row that has an interval in the column, by row key; the best value ranks first.
 
     The ranks of a column hold simultaneously with 95% confidence. A column is one protocol, so measured and
     published numbers never mix.
     """
-    spans = {
-        row.key: RankSpan(
-            value=cell.value,
-            low=cell.low,
-            high=cell.high,
-            clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
-        )
-        for row in rows
-        if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
-    }
+    spans = {row.key: span for row in rows if (cell := row.cells.get(key)) and (span := span_of(cell))}
     return dict(zip(spans, _standings(tuple(spans.values())), strict=True))
 
 

@@ -7,11 +7,15 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, cell_text, overlap_notes, size_text
+from dashboard.board.answer import answers
+from dashboard.board.cells import Board, Cell, Column, cell_text, merit, overlap_notes, size_text
 from dashboard.board.export import NOTE, heading
+from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, head_texts
 from dashboard.escape import cut
 from zoo.cli import output
 from zoo.cli.output import NONE, count
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +37,12 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     console = Console(file=file, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True)
     if width is None and not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, soft_wrap=True)
+    for answer in answers(board):
+        console.print(answer.text, soft_wrap=False)
     if not board.rows:
         console.print("No model to show. Fill an empty zoo: phizoo quickstart. All published models: --suite all")
+        for note in notes:
+            console.print(note, soft_wrap=True)
         return
     if len(board.rows) > output.FOLDED:
         _print_long(console, board)
@@ -106,7 +114,7 @@ def _print_long(console: "Console", board: Board) -> None:
         output.table(rows, ("Model", ">Size", ">Unique tokens", ">Tokens seen", ">Date", *heads), file=console.file)
         return
     for column, head, texts in zip(board.columns, heads, cells, strict=True):
-        values = [(row.cells[column.key].value, at) for at, row in enumerate(board.rows) if column.key in row.cells]
+        values = [(merit(row.cells[column.key]), at) for at, row in enumerate(board.rows) if column.key in row.cells]
         best = (at for _, at in sorted(values, key=lambda pair: -pair[0]))
         free = console.width - MODEL_WIDTH - SIZE_WIDTH
         rows = (
@@ -125,13 +133,14 @@ def _print_columns(console: "Console", board: Board) -> None:
         pulled = any(row.cells[column.key].measured_at for row in board.rows if column.key in row.cells)
         measured = "measured, some elsewhere" if pulled else "measured here"
         kind = measured if column.origin == "measured" else "reported †"
-        title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {cut(column.metric, 20)} · {kind}"
+        metric = cut(column.metric, 20) + metric_of(column.metric).mark
+        title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {metric} · {kind}"
         table = _table(cut(title, console.width))
         table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
         table.add_column("Size", justify="right", no_wrap=True)
         table.add_column("Score, 95% interval")
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
-        for row, cell in sorted(cells, key=lambda pair: -pair[1].value):
+        for row, cell in sorted(cells, key=lambda pair: -merit(pair[1])):
             table.add_row(_name(row.label, row.own), size_text(row), _cell(cell))
         console.print(table)
     _print_unscored(console, board)
@@ -148,6 +157,11 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
+    signals = board_signals(board, board_ranks(board))
+    for column in board.columns:
+        text = head_texts(board, column, signals.get(column.key))[1]
+        if column.origin == "measured" and column.key in signals:
+            lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text}.")
     if any(column.origin == "reported" for column in board.columns):
         lines.append(NOTE)
         own = {c.benchmark for c in board.columns if c.origin == "measured"}

@@ -8,6 +8,7 @@ import msgspec
 from evals.results.compare import Flip, Kind, compare
 from evals.stats.paired import Difference, holm
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Record
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ MAX_CHECKPOINTS = 6
 class CheckpointComparison(Record, frozen=True):
     """One checkpoint compared with the reference under one protocol.
 
-    difference  checkpoint minus reference, in -1..1
+    difference  checkpoint minus reference, in -1..1 or in the metric's unit
     p           two-sided, Holm-adjusted over one reading of each task and pair; None if nothing was tested, and for
                 further readings, whose p in `difference` is not adjusted
     runs        the run ids of checkpoint and reference
@@ -69,6 +70,21 @@ def compare_checkpoints(
     return adjust(comparisons)
 
 
+def default_pair(registry: "Registry", labels: Sequence[str], first: str = "") -> tuple[str, str]:
+    """The newest checkpoint whose parent has scores too, and that parent; else the two newest.
+
+    labels  at least one, newest first
+    first   not the newest, but this one, with its parent or else the newest other
+    """
+    by_digest = {registry.get(label).digest: label for label in labels}
+    for label in [first] if first else labels:
+        for parent in registry.get(label).parents:
+            if parent.digest in by_digest:
+                return label, by_digest[parent.digest]
+    chosen = first or labels[0]
+    return chosen, next((label for label in labels if label != chosen), chosen)
+
+
 def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointComparison, ...]:
     """The comparisons with Holm's p over all that have one, in place of the p that each has alone."""
     tested = [pair for pair in comparisons if pair.p is not None and pair.difference is not None]
@@ -77,7 +93,7 @@ def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointCompa
 
 
 def difference_text(comparison: CheckpointComparison) -> str:
-    """The difference with its interval, in points.
+    """The difference with its interval, in points or in the metric's unit.
 
     >>> from evals.stats.paired import paired_difference
     >>> comparison = CheckpointComparison(
@@ -87,7 +103,8 @@ def difference_text(comparison: CheckpointComparison) -> str:
     >>> difference_text(comparison).startswith("+100.0 [")
     True
     """
-    difference = comparison.difference
+    difference, metric = comparison.difference, metric_of(comparison.metric)
     if difference is None:
-        return f"{100 * (comparison.value - comparison.reference_value):+.1f}"
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"
+        return metric.text(comparison.value - comparison.reference_value, "+")
+    value, low, high = (metric.text(end, "+") for end in (difference.value, difference.low, difference.high))
+    return f"{value} [{low} to {high}]"

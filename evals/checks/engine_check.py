@@ -48,9 +48,12 @@ class EngineDifference(Record, frozen=True, kw_only=True):
 
 def ask_engine(engine: Engine, task: Task, samples: Sequence[Sample]) -> dict[str, Answer]:
     """The engine's answers by sample id; greedy for tasks that generate, one text a sample."""
-    if task.kind == "choices":
+    if task.by_logprob:
         assert task.pairs is not None  # every choices task has pairs: a test of the table checks it
-        questions = [ChoiceRequest(sample=sample.id, pairs=task.pairs(sample)) for sample in samples]
+        questions = [
+            ChoiceRequest(sample=sample.id, pairs=task.pairs(sample), whole=task.kind == "likelihood")
+            for sample in samples
+        ]
         return {scores.sample: scores for scores in engine.choose(questions)}
     prompts = [
         GenerateRequest(sample=sample.id, draw=0, prompt=shown(task, sample), decoding=task.decoding, seed=0)

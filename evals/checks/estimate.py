@@ -16,7 +16,7 @@ from evals.run import RunOptions, select_samples
 from evals.task import Task
 from zoo.cli.output import report_dry_run
 from zoo.errors import ZooError, nearest
-from zoo.phi_variants import VARIANTS
+from zoo.published.phi_variants import VARIANTS
 from zoo.records import Record
 from zoo.shape import Shape, read_shape
 
@@ -130,7 +130,7 @@ def measure_work(task: Task, options: RunOptions) -> Work:
     from evals.protocol import shown
 
     _, samples = select_samples(task, options)
-    if task.kind == "choices" and task.pairs is not None:
+    if task.by_logprob and task.pairs is not None:
         characters = [_count_characters(task.pairs(sample)) for sample in samples]
         read = [math.ceil(count / CHARACTERS_A_TOKEN) for count in characters]
         return Work(requests=len(samples), read=sum(read), written=0, longest=max(read, default=0))

@@ -7,6 +7,7 @@ prompts are the golden ones. Used by `phizoo eval lint` and by the tests over ev
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import log
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -47,6 +48,8 @@ def lint(task: Task, golden: dict[str, object] | None = None, sandbox: "Sandbox 
     findings.append(_shots(task, samples))
     if task.kind == "choices":
         findings += [_choices(task, samples), _positions(task, samples)]
+    elif task.kind == "likelihood":
+        findings.append(_likelihood(task, samples))
     elif task.kind == "generate":
         findings += [_written(task, samples), _constant(task, samples)]
     else:
@@ -104,7 +107,7 @@ def _independent(task: Task, samples: Sequence[Sample]) -> LintFinding:
             )
         gold = (task.gold(sample) or "").strip() if task.gold else ""
         added = shown(task, sample).replace(sample.question, "") if task.kind == "generate" else shown(task, sample)
-        if task.kind != "choices" and len(gold) >= 40 and gold in added:
+        if not task.by_logprob and len(gold) >= 40 and gold in added:
             return LintFinding(
                 check="answer not in the prompt", ok=False, detail=f"{sample.id}: its gold text is in it"
             )
@@ -140,6 +143,25 @@ def _choices(task: Task, samples: Sequence[Sample]) -> LintFinding:
         if set(right) != set(task.metrics) or set(right.values()) != {1.0} or set(wrong.values()) != {0.0}:
             return LintFinding(check=check, ok=False, detail=f"{sample.id}: right {right}, wrong {wrong}")
     return LintFinding(check=check, ok=True, detail=f"{min(500, len(samples))} samples")
+
+
+def _likelihood(task: Task, samples: Sequence[Sample]) -> LintFinding:
+    """One answer with text in it for each sample, whose judge gives the bits of each of its bytes."""
+    check = "a likelier answer has fewer bits"
+    for sample in samples:
+        pairs = task.pairs(sample) if task.pairs else ()
+        if len(pairs) != 1 or not pairs[0][1].strip() or pairs[0][1] != sample.choices[0]:
+            return LintFinding(check=check, ok=False, detail=f"{sample.id}: {len(pairs)} answers, or an empty one")
+        size = len(pairs[0][1].encode())
+        read = [
+            task.judge(sample, (Choice(logprob=-bits * size * log(2), tokens=1, greedy=False),)).metrics
+            for bits in (1.0, 2.0)
+            if task.judge
+        ]
+        values = [round(value, 9) for metrics in read for value in metrics.values()]
+        if values != [1.0, 2.0]:
+            return LintFinding(check=check, ok=False, detail=f"{sample.id}: 1 and 2 bits a byte give {values}")
+    return LintFinding(check=check, ok=True, detail=f"{len(samples)} answers, none empty")
 
 
 def _positions(task: Task, samples: Sequence[Sample]) -> LintFinding:

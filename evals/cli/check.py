@@ -126,7 +126,7 @@ def boundary(checkpoint: str, spec: str, engine: str, tier: str | None, limit: i
         record = registry.get(checkpoint)
         path = registry.path(record)
     task, _ = _samples(spec, 1)
-    if task.kind == "choices" or task.prompt is None:
+    if task.by_logprob or task.prompt is None:
         raise ZooError(f"{task.name} generates no text, so it has no boundary; choose a task like mini_exercises")
     loaded = connect(engine, path, dtype=dtype)
     rows: list[dict[str, Any]] = []

@@ -7,15 +7,17 @@ from zoo.cli.root import LazyGroup
 # name -> (where the click command lives, its one-line help: a test holds that it equals the command's own)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evals.cli.run:run", "Score checkpoints on tasks and publish the numbers."),
+    "text": ("evals.cli.text:text", "Bits per byte and perplexity of texts."),
     "tasks": ("evals.cli.tasks:tasks", "List the tasks, or their suites, data and statistical power."),
     "lint": ("evals.cli.lint:lint", "Check a task: prompts, reference answers, leaks, shots, chance level."),
     "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),
     "show": ("evals.cli.show:show", "Show a run, or one of its samples to the byte."),
     "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
-    "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
+    "export": ("evals.cli.reproduce:export", "Write cells with their samples as files, of ours or of another tool."),
     "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
+    "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),
@@ -47,7 +49,10 @@ SANDBOX: dict[str, tuple[str, str]] = {
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED)
+DAILY = ("run", "runs", "show", "compare", "ranks", "tasks")
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED, daily=DAILY)
 def evaluate() -> None:
     """Score checkpoints on tasks, and keep every sample.
 

@@ -1,23 +1,25 @@
-"""`phizoo eval tasks --power`: the smallest differences that a task resolves, and the samples a difference needs."""
+"""`phizoo eval tasks --power`: the differences that a task resolves, and what it tells apart among the models here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.output import emit_json, table
+from zoo.cli.output import NONE, emit_json, table
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.records import Sample
     from evals.results.ranking import Needs
     from evals.stats.power import Effective, Resolution
     from evals.task import Task
+    from zoo.records import Score
     from zoo.registry import Registry
 
 
-def resolution_text(smallest: "Resolution") -> str:
-    """The smallest differences that samples can detect, in words.
+def resolution_text(smallest: "Resolution", metric: str = "") -> str:
+    """The smallest differences that samples can detect, in words, in the unit of the metric.
 
     >>> from evals.stats.power import planned, resolution
     >>> resolution_text(resolution(164))
@@ -30,14 +32,15 @@ def resolution_text(smallest: "Resolution") -> str:
     'n=5 resolves differences of 78.5 points (80% power); no paired test of 5 samples can be significant'
     """
     grouped = smallest.clusters < smallest.n
-    points = [f"{100 * value:.1f} points" for value in (smallest.unpaired,) if value is not None]
+    kind = metric_of(metric)
+    points = [f"{kind.text(value)} {kind.unit}" for value in (smallest.unpaired,) if value is not None]
     if smallest.paired is not None:
-        points.append(f"{100 * smallest.paired:.1f}{'' if points else ' points'} paired")
+        points.append(f"{kind.text(smallest.paired)}{'' if points else f' {kind.unit}'} paired")
     text = f"n={smallest.n}" + (f" in {smallest.clusters} clusters" if grouped else "")
     text += f" resolves differences of {', '.join(points)} (80% power)" if points else " resolves no difference"
     if smallest.paired is None:
-        kind = "clusters" if grouped else "samples"
-        text += f"; no paired test of {smallest.clusters} {kind} can be significant"
+        noun = "clusters" if grouped else "samples"
+        text += f"; no paired test of {smallest.clusters} {noun} can be significant"
     if abs(smallest.effective - smallest.n) > 0.01 * smallest.n and smallest.effective >= 1:
         text += f"; a score is worth {smallest.effective:,.0f} independent samples"
     if smallest.correlation is not None:
@@ -56,8 +59,9 @@ def plan(task: "Task", samples: "Sequence[Sample]", draws: int = 1) -> "Effectiv
 def show_power(
     names: Sequence[str], difference: float | None, score: float, pair: tuple[str, str] | None, as_json: bool
 ) -> None:
-    """Prints for each task its resolution, and the samples or draws that `difference` points need."""
+    """Prints for each task its resolution, its signal here, and the samples or draws that `difference` points need."""
     from evals.results.ranking import estimate_needs, observe_pair
+    from evals.results.signal import prior_text, signal_text, task_signal
     from evals.stats.power import resolution
     from evals.suites import find_tasks
     from zoo.registry import open_registry
@@ -67,37 +71,74 @@ def show_power(
     rows: list[dict[str, Any]] = []
     with open_registry(readonly=True) as registry:
         for task in find_tasks(",".join(names)):
+            signal, prior = task_signal(registry, task)
+            known = {"signal": signal, "decision_accuracy": prior}
+            if not metric_of(task.metrics[0]).is_share:
+                rows.append(_real_row(registry, task, difference, pair) | known)
+                continue
             seen = observe_pair(registry, _pair(registry, pair, task)) if pair else None
             effective, note = (seen.effective, seen.text) if seen else _scored(registry, task) or _plan_local(task)
             row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}", "note": note}
             row["resolution"] = resolution(effective, score / 100, seen.discordant if seen else None)
             if difference is not None:
                 row["needs"] = estimate_needs(difference / 100, score / 100, effective, seen)
-            rows.append(row)
+            rows.append(row | known)
     if as_json:
         emit_json(rows)
         return
-    table([(row["task"], resolution_text(row["resolution"]), row["note"]) for row in rows])
+    table([(row["task"], _row_text(row), row["note"]) for row in rows])
     for row in rows:
+        if row["signal"].noise.models:
+            click.echo(f"{row['task']}: {signal_text(row['signal'])}")
+        if row["decision_accuracy"]:
+            click.echo(f"{row['task']}: {prior_text(row['decision_accuracy'])}")
         if "needs" in row:
-            _print_needs(row["task"], row["needs"])
+            _print_needs(row["task"], row["needs"], row.get("metric", ""))
+
+
+def _row_text(row: dict[str, Any]) -> str:
+    return resolution_text(row["resolution"], row.get("metric", "")) if row["resolution"] else NONE
+
+
+def _real_row(
+    registry: "Registry", task: "Task", difference: float | None, pair: tuple[str, str] | None
+) -> dict[str, Any]:
+    """The row of a task whose metric is no share: its spread is known from scores alone. difference: in its unit."""
+    from evals.results.ranking import estimate_real_needs, real_pair
+    from evals.stats.real import real_resolution
+
+    seen = real_pair(registry, _pair(registry, pair, task)) if pair else None
+    scores = _scores_of(registry, task)
+    found = real_resolution([(s.value, s.low, s.high, s.n, s.clusters) for s in scores], seen)
+    note = f"by the widest interval of {len(scores)} scores here" if found else "no score here: the spread is not known"
+    row: dict[str, Any] = {"task": f"{task.name}@{task.protocol}", "note": note, "resolution": found}
+    if found and difference is not None:
+        row["needs"] = estimate_real_needs(difference, found)
+    return row | {"metric": task.metrics[0]}
 
 
 def _scored(registry: "Registry", task: "Task") -> "tuple[Effective, str] | None":
     """What the least certain score of the whole task here is worth; None if there is none."""
-    from evals.results.choice import chosen_scores
     from evals.stats.power import weakest
 
+    scores = _scores_of(registry, task)
+    effective = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in scores)
+    return (effective, f"by the widest interval of {len(scores)} scores here") if effective else None
+
+
+def _scores_of(registry: "Registry", task: "Task") -> "list[Score]":
+    """The scores of the whole task here, under its main metric."""
+    from evals.results.choice import chosen_scores
+
     protocols = registry.protocols()
-    scores = [
+    return [
         score
         for score in chosen_scores(registry, task=task.name)
-        if protocols[score.protocol].name == task.protocol
+        if score.protocol in protocols
+        and protocols[score.protocol].name == task.protocol
         and (score.metric, score.subset) == (task.metrics[0], "all")
         and score.n + score.unscored == task.size
     ]
-    effective = weakest((score.value, score.low, score.high, score.n, score.clusters) for score in scores)
-    return (effective, f"by the widest interval of {len(scores)} scores here") if effective else None
 
 
 def _plan_local(task: "Task") -> "tuple[Effective, str]":
@@ -127,7 +168,11 @@ def _pair(registry: "Registry", pair: tuple[str, str], task: "Task") -> tuple[An
     return shared[0]
 
 
-def _print_needs(task: str, needs: "Needs") -> None:
+def _print_needs(task: str, needs: "Needs", metric: str) -> None:
+    kind = metric_of(metric)
+    if not kind.is_share:
+        click.echo(f"{task}: {needs.difference:g} {kind.unit} need {needs.unpaired:,} samples, {needs.paired:,} paired")
+        return
     spread = "score correlation 0.5" if needs.discordant is None else f"{100 * needs.discordant:.1f}% discordant"
     spread += f", from {needs.observed}" if needs.observed else ""
     sizes = f"{needs.unpaired:,} samples, {needs.paired:,} paired ({spread})"

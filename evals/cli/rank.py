@@ -9,6 +9,7 @@ from zoo.cli.completion import A_CHECKPOINT, A_TASK
 from zoo.cli.options import AS_JSON, open_registry, task_option
 from zoo.cli.output import NONE, coverage_note, emit_json, range_text, score_notes, share_cell, table
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -66,7 +67,7 @@ def ranks(
 
 
 def _print_column(column: "RankedColumn") -> None:
-    text = f", {resolution_text(column.resolution)}" if column.resolution else ""
+    text = f", {resolution_text(column.resolution, column.protocol.metric)}" if column.resolution else ""
     click.echo(f"{column.protocol.column}{text}")
     unpaired = [row.checkpoint for row in column.rows if row.paired is None]
     if not column.paired:
@@ -79,7 +80,7 @@ def _print_column(column: "RankedColumn") -> None:
 
 def _fields(row: "RankedScore", setting: bool) -> tuple[str, ...]:
     paired = range_text(row.paired.first, row.paired.last) if row.paired else NONE
-    value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n)
+    value = share_cell(row.score.value, row.score.low, row.score.high, row.score.n, row.score.metric)
     notes = score_notes(row.score, setting)
     value += f" ({notes})" if notes else ""
     alike = ", ".join(row.alike[:MOST_ALIKE]) or "none"
@@ -102,13 +103,16 @@ def _show_seeds(names: tuple[str, ...], tasks: tuple[str, ...], as_json: bool) -
 
 
 def _print_seeds(row: "Seeds") -> None:
-    combined = row.combined
-    value = share_cell(combined.value, combined.low, combined.high)
-    note = coverage_note(combined.value, combined.clusters)
+    combined, kind = row.combined, metric_of(row.metric)
+    between, within = (
+        f"{kind.shown(variance**0.5):.{kind.digits + 1}f}" for variance in (combined.between, combined.within)
+    )
+    value = share_cell(combined.value, combined.low, combined.high, metric=row.metric)
+    note = coverage_note(combined.value, combined.clusters, row.metric)
     value += f" ({note})" if note else ""
     click.echo(
         f"{row.column}: {value}, {combined.runs} runs of n={combined.n}; standard deviation "
-        f"{100 * combined.between**0.5:.2f} points between seeds, {100 * combined.within**0.5:.2f} between problems"
+        f"{between} {kind.unit} between seeds, {within} between problems"
     )
     if combined.runs == 2:
         click.echo("  two seeds say little: this interval covers as little as 87%; use three or more")

@@ -49,7 +49,7 @@ def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish
     note = "" if publish else "(not published)"
     table(
         [
-            (label, columns[score.protocol], share_cell(score.value, score.low, score.high, score.n),
+            (label, columns[score.protocol], share_cell(score.value, score.low, score.high, score.n, score.metric),
              f"run {score.run[:12]}", note + ("" if score.subset == "all" else f"({score.subset} samples)"))
             for score in scores
         ]

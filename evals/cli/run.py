@@ -15,6 +15,7 @@ from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
 from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from evals.contamination.flags import Flags
@@ -66,6 +67,9 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--thinking-budget", type=click.IntRange(0), metavar="N",
               help="With --chat: a thought is closed after N tokens.")  # fmt: skip
 @engine_options
+@click.option("--until-resolved", is_flag=True, help="Of two models: stop when they are told apart or alike.")
+@click.option("--margin", type=click.FloatRange(0, 100, min_open=True), metavar="POINTS",
+              help="With --until-resolved: the largest difference that does not matter.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON
 def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
@@ -81,10 +85,12 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     phizoo eval run smollm2 --task arc_easy --engine llama_cpp --chat --system "Answer in one word."
     phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
     phizoo eval run phi-2 --task suite:phi-2 --engine vllm --dry-run
+    phizoo eval run phi-1-small-mini phi-1-mini --task arc_easy --until-resolved --margin 2
 
     If it is killed, the same command continues where it stopped.
     """
     from evals.cli.chat_options import choose_tasks, note_kinds
+    from evals.decisions.cli.until import check_until, resolve_pair
     from evals.evaluate import evaluate_many
     from zoo import settings
 
@@ -93,6 +99,7 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
             raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     check_engine(options["engine"])
+    until = check_until(names, options)
     run_options = _run_options(options)
     chosen = choose_tasks(tasks, run_options, options["shots"])
     if options["dry_run"]:
@@ -102,10 +109,13 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
-    publishing = not options["no_publish"] and any(not name.startswith("endpoint:") for name in names)
+    publishing = not options["no_publish"] and not until and any(not name.startswith("endpoint:") for name in names)
     with open_registry(readonly=not publishing) as registry:
         subjects = [_subject(registry, name, options) for name in names]
         note_kinds(registry, subjects, chosen, run_options.engine)
+        if until:
+            resolve_pair(registry, subjects, chosen, run_options, options["margin"], _open_subject, options["as_json"])
+            return
         foreign = {subject.digest for subject in subjects if subject.model}
 
         def publishable(run: "FinishedRun") -> bool:
@@ -208,8 +218,11 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
     from evals.run import select_samples
     from evals.stats.power import resolution
 
-    smallest = resolution(plan(task, select_samples(task, options)[1], options.draws))
-    click.echo(f"{task.name}@{task.protocol}: {resolution_text(smallest)}", err=True)
+    samples = select_samples(task, options)[1]
+    text = f"n={len(samples)}; the differences that it resolves are known once there is a score"
+    if metric_of(task.metrics[0]).is_share:
+        text = resolution_text(resolution(plan(task, samples, options.draws)))
+    click.echo(f"{task.name}@{task.protocol}: {text}", err=True)
 
 
 def _publish(
@@ -252,19 +265,27 @@ def _kept_flags(run: "FinishedRun") -> "list[Flags]":
 
 def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dict[str, Any]:
     from evals.stats.power import resolution, weakest
+    from evals.stats.real import real_resolution
 
     protocol = next(p for p in run.protocols if p.fingerprint == score.protocol)
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
     cut = sum(result.truncated > 0 for result in run.results)
-    worth = weakest([(score.value, score.low, score.high, score.n, score.clusters)])
+    span = (score.value, score.low, score.high, score.n, score.clusters)
+    worth = weakest([span])
+    smallest = resolution(worth) if worth else None
+    if not metric_of(score.metric).is_share:
+        smallest = real_resolution([span])
     facts = {"partial": protocol.partial, "truncated": cut, "path": run.header.backend.path}
     facts["unfinished"] = sum(result.unfinished for result in run.results)
     facts["disputed"] = sum(result.disputed for result in run.results)
     facts["without"] = list(run.header.backend.identity.get("without", ()))
-    facts |= {"coverage_note": coverage_note(score.value, score.clusters), "notes": score_notes(score, setting=False)}
-    return {**where, **kept, **facts, "resolution": resolution(worth) if worth else None}
+    facts |= {
+        "coverage_note": coverage_note(score.value, score.clusters, score.metric),
+        "notes": score_notes(score, setting=False),
+    }
+    return {**where, **kept, **facts, "resolution": smallest}
 
 
 def _with_overlap(rows: list[dict[str, Any]], scores: "Sequence[Score]", split: "Split | None") -> list[dict[str, Any]]:
@@ -295,6 +316,6 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes += [f"{row['disputed']:,} disputed"] if row["disputed"] else []
     notes += [f"without {', '.join(row['without'])}"] if row["without"] else []
     notes += [f"partial: {row['partial']}"] if row["partial"] else []
-    value = share_cell(row["value"], row["low"], row["high"], row["n"])
+    value = share_cell(row["value"], row["low"], row["high"], row["n"], row["metric"])
     note = f"({', '.join(notes)})" if notes else ""
     return row["checkpoint"], row["column"], value, f"run {row['run'][:12]}", note

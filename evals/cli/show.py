@@ -61,7 +61,7 @@ def runs(renew: bool, checkpoint: str | None, as_json: bool) -> None:
             row["progress"] = f"{row['done']}/{row['asked']}"
         table(
             [(row["run"][:12], *(str(row[field]) for field in fields)) for row in rows],
-            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"),
+            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"), optional=("ENGINE", "STARTED"),
         )
 
 
@@ -210,15 +210,13 @@ def _show_run(
 
 def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tuple[str, str]]:
     """The groups of subjects that a task defines (MMLU's four), each with its value and interval."""
-    import importlib
-
     from evals.stats.summary import summarise
-    from evals.tasks import TASKS, groups_of
+    from evals.tasks import TASKS, file_of, groups_of
 
     rows = []
-    for group, subjects in getattr(importlib.import_module(TASKS[task_name]), "GROUPS", {}).items():
+    for group, subjects in (getattr(file_of(task_name), "GROUPS", {}) if task_name in TASKS else {}).items():
         members = [result for result in results if result.cluster in subjects.split()]
         if any(result.score is not None for result in members):
             score = summarise(members, metric, groups_of(task_name))
-            rows.append((group, share_cell(score.value, score.low, score.high, score.n)))
+            rows.append((group, share_cell(score.value, score.low, score.high, score.n, metric)))
     return rows

@@ -82,7 +82,7 @@ def _text_problem(task: Task, sample: Sample) -> Problem:
 
 def _answer(task: Task, sample: Sample, listed: str) -> str:
     """The right answer in words: of a letter, the text of its choice."""
-    if task.kind != "choices":
+    if not task.by_logprob:
         return ((task.gold(sample) if task.gold else None) or "").strip()
     answer = sample.choices[sample.target].strip()
     choice = re.search(rf"\n{re.escape(answer)}[.)] (.*)", listed) if listed else None

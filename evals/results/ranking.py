@@ -5,13 +5,15 @@ The statistics are `evals.stats`; this file applies them to the registry's runs.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Any, NamedTuple
 
 from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
 from evals.stats.paired_ranks import PairedRanks, paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
-from evals.stats.ranks import Rank, ranks
+from evals.stats.ranks import Rank, merit_span, ranks
+from evals.stats.real import real_resolution
 from evals.stats.seeds import Combined, combine
 from evals.stats.summary import SampleScore
 from zoo.choice import column_of
@@ -19,6 +21,7 @@ from zoo.cli.output import coverage_note
 from zoo.db.checkpoints import read_labels
 from zoo.db.rows import read_elsewhere, read_headline, read_results_of
 from zoo.errors import ZooError, nearest
+from zoo.metrics import Metric, metric_of
 from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
@@ -62,6 +65,7 @@ class Seeds(Record, frozen=True):
     """Several runs of one protocol as one number. note: what could not be checked."""
 
     column: str
+    metric: str
     runs: tuple[str, ...]
     combined: Combined
     note: str = ""
@@ -139,26 +143,28 @@ def _column(
     registry: Registry, record: ProtocolRecord, scores: Iterable[Score], labels: Mapping[str, str],
     results: Mapping[str, str],
 ) -> RankedColumn:  # fmt: skip
-    rows = sorted(scores, key=lambda score: -score.value)
+    metric = metric_of(record.metric)
+    rows = sorted(scores, key=lambda score: -metric.merit(score.value))
+    merits = [merit_span(metric, score.value, score.low, score.high) for score in rows]
     samples = _sample_table([_read_samples(registry, score, results) for score in rows])
     groups = [score.clusters if score.clusters < score.n else 0 for score in rows]
     by_test = PairedRanks(ranks=(), paired=(), flips=0, exact=True)
     if samples.clusters:
-        by_test = paired_ranks(rows, samples.scores, samples.clusters, groups=groups)
-    by_interval = ranks(rows, clusters=groups)
+        by_test = paired_ranks(merits, metric.merit(1) * samples.scores, samples.clusters, groups=groups)
+    by_interval = ranks(merits, clusters=groups)
     closest = by_test.ranks if by_test.paired else by_interval
     ranked = [
         RankedScore(
             checkpoint=labels[score.checkpoint], score=score, rank=rank,
             paired=closer if row in by_test.paired else None,
             alike=tuple(labels[rows[other].checkpoint] for other in closer.alike),
-            coverage_note=coverage_note(score.value, score.clusters),
+            coverage_note=coverage_note(score.value, score.clusters, score.metric),
         )
         for row, (score, rank, closer) in enumerate(zip(rows, by_interval, closest, strict=True))
     ]  # fmt: skip
     return RankedColumn(
         protocol=record, paired=bool(by_test.paired), rows=tuple(ranked), flips=by_test.flips,
-        resolution=_resolution(rows, samples, by_test.paired),
+        resolution=_resolution(metric, rows, samples, by_test.paired),
     )  # fmt: skip
 
 
@@ -177,24 +183,29 @@ def _sample_table(rows: Sequence[Mapping[str, SampleScore]]) -> SampleTable:
     return SampleTable(scores=np.array(scores).reshape(len(rows), -1), clusters=tuple(clusters.values()))
 
 
-def _resolution(rows: Sequence[Score], samples: SampleTable, paired: Sequence[int]) -> Resolution | None:
+def _resolution(
+    metric: Metric, rows: Sequence[Score], samples: SampleTable, paired: Sequence[int]
+) -> Resolution | None:
     """The smallest differences a column resolves: unpaired by its least certain score, paired by its rows' differences.
 
     Of the pairs of neighbours the one with the median variance is taken.
     """
     import numpy as np
 
-    score = weakest((row.value, row.low, row.high, row.n, row.clusters) for row in rows)
-    if score is None:
-        return None
+    spans = [(row.value, row.low, row.high, row.n, row.clusters) for row in rows]
+    score = weakest(spans) if metric.is_share else None
     neighbours = list(pairwise(paired))
+    if score is None and metric.is_share:
+        return None
     if not neighbours:
-        return resolution(score)
+        return resolution(score) if score else real_resolution(spans)
     spread = [float(np.nanmean((samples.scores[i] - samples.scores[j]) ** 2)) for i, j in neighbours]
     middle = neighbours[sorted(range(len(spread)), key=spread.__getitem__)[len(spread) // 2]]
     first, second = samples.scores[list(middle)]
     both = np.flatnonzero(~np.isnan(first) & ~np.isnan(second)).tolist()
     clusters = [samples.clusters[sample] for sample in both]
+    if score is None:
+        return real_resolution(spans, (first[both].tolist(), second[both].tolist(), clusters))
     effective, square = observed(first[both].tolist(), second[both].tolist(), clusters, score.score)
     return resolution(effective, discordant=square)
 
@@ -228,11 +239,13 @@ def combine_seeds(registry: Registry, names: Sequence[str], tasks: Sequence[str]
         combined.append(
             Seeds(
                 column=protocols[scores[0].protocol].column,
+                metric=scores[0].metric,
                 runs=tuple(score.run for score in scores),
                 combined=combine(
                     [[run[sample].value for sample in both] for run in runs],
                     [runs[0][sample].unit for sample in both],
                     [runs[0][sample].stratum for sample in both],
+                    metric=scores[0].metric,
                 ),
                 note=note,
             )
@@ -264,7 +277,7 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
         return ""
     if any(checkpoint.recipe_digest is None for checkpoint in checkpoints):
         return "a recipe is not recorded, so nothing shows that only the seed differs"
-    first, *others = [_without(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
+    first, *others = [without_free(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
     for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
         for key in sorted(first.keys() | recipe.keys()):
             if first.get(key) != recipe.get(key):
@@ -276,14 +289,14 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
     return ""
 
 
-def _without(value: Any, path: str = "") -> dict[str, Any]:
+def without_free(value: Any, path: str = "") -> dict[str, Any]:
     """A recipe as flat keys, without those that may differ."""
     if not isinstance(value, dict):
         return {path: value}
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         if key not in FREE:
-            flat |= _without(inner, f"{path}.{key}".lstrip("."))
+            flat |= without_free(inner, f"{path}.{key}".lstrip("."))
     return flat
 
 
@@ -301,6 +314,24 @@ def observe_pair(registry: Registry, pair: tuple[Score, Score]) -> ObservedPair:
         taken = min(len(both[0][0].values), len(both[0][1].values))
         between = max(0.0, _variance(gaps) * len(both) / effective.pair - within / taken)
     return ObservedPair(effective=effective, discordant=square, within=within, between=between, text=seen)
+
+
+def real_pair(registry: Registry, pair: tuple[Score, Score]) -> tuple[list[float], list[float], list[tuple[str, str]]]:
+    """The values of two runs of one protocol on the samples that both have, and these samples' clusters."""
+    both = shared_samples(*(samples_of(registry, score) for score in pair))
+    return [a.value for a, _ in both], [b.value for _, b in both], [a.unit for a, _ in both]
+
+
+def estimate_real_needs(difference: float, found: Resolution) -> Needs:
+    """The samples that resolve a difference in a metric's unit, from what those that are here resolve."""
+    if not difference > 0:
+        raise ZooError(f"a difference of {difference:g} cannot be resolved: give one above 0")
+    unpaired, paired = (
+        ceil(found.n * (smallest / difference) ** 2) for smallest in (found.unpaired or 0.0, found.paired or 0.0)
+    )
+    return Needs(
+        difference=difference, unpaired=unpaired, paired=paired, discordant=found.discordant, draws=None, observed=""
+    )
 
 
 def estimate_needs(difference: float, p: float, effective: Effective, pair: ObservedPair | None = None) -> Needs:

@@ -115,7 +115,7 @@ def run_card(registry: Registry, header: Run) -> str:
     lines = [f"# {header.checkpoint_label} on {header.task} ({protocol['name']})", ""]
     for score in registry.scores(checkpoint=header.checkpoint, task=header.task):
         if score.run == header.id:
-            value = share_cell(score.value, score.low, score.high, score.n)
+            value = share_cell(score.value, score.low, score.high, score.n, score.metric)
             lines.append(f"- {score.metric} ({score.subset}): {value}, {score.unscored} unscored, 95% interval")
     lines += [
         f"- run `{header.id}`, protocol `{header.fingerprint}`, checkpoint `{header.checkpoint}`",

@@ -46,7 +46,7 @@ def _task(header: Run, protocol: str) -> Task:
     if name.rescored_as:
         raise ZooError(f"{run} is itself rescored; rescore the run of {own} that it came from")
     before, after = task_of_run(header), find_task(f"{header.task}@{protocol}")
-    if before.kind == "choices" or after.kind != before.kind:
+    if before.by_logprob or after.kind != before.kind:
         raise ZooError(f"{own} and @{protocol} read different answers of a model; run it: phizoo eval run")
     if name.own == protocol:
         raise ZooError(f"{run} has protocol {protocol} already; it has the scores")

@@ -10,7 +10,7 @@ from typing import Any
 from evals.chat import bind
 from evals.engines import SENDS_MESSAGES
 from evals.protocol import shown
-from evals.records import Run, Sample
+from evals.records import ChoiceRequest, Run, Sample
 from evals.results.task_of_run import name_of_run, task_of_run
 from evals.task import Task
 from evals.tasks import protocols
@@ -41,7 +41,7 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     name = name_of_run(header)
     if name.imported and name.own not in protocols(header.task):
         return SampleView(prompt="", why="tokens fed: another tool's own prompts, which it kept")
-    task = _bind(header, task_of_run(header))
+    task = bind_run(header, task_of_run(header))
     if (before := header.protocol["task_version"]) != task.version:
         own = f"the prompt of version {before} is not kept, here is version {task.version} of {header.task}"
         return SampleView(prompt="", why=f"tokens fed: not known here ({own})")
@@ -59,7 +59,7 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     return _encode(header, task, sample, tokens)
 
 
-def _bind(header: Run, task: Task) -> Task:
+def bind_run(header: Run, task: Task) -> Task:
     """The task with the template of the run's checkpoint, if it was asked by chat and the checkpoint is here."""
     from zoo.registry import open_registry
 
@@ -90,7 +90,11 @@ def _encode(header: Run, task: Task, sample: Sample, tokens: Any) -> SampleView:
         # as the engines do: a prompt keeps at least half of the context
         room = max(context - task.decoding.max_tokens, context // 2)
         return SampleView(prompt=prompt, tokens=tokens.prompt(prompt, task.decoding, room).tokens)
-    pairs = [(text, tokens.pair(before, text, context)) for before, text in task.pairs(sample)]
-    choices = tuple(ChoiceView(text=text, tokens=pair.tokens[pair.start :]) for text, pair in pairs)
-    first = pairs[0][1]
+    asked = task.pairs(sample)
+    pairs = tokens.pairs(ChoiceRequest(sample=sample.id, pairs=asked, whole=task.kind == "likelihood"), context)
+    texts = [text for _, text in asked] if len(asked) == len(pairs) else [asked[0][1]] * len(pairs)
+    choices = tuple(
+        ChoiceView(text=text, tokens=pair.tokens[pair.start :]) for text, pair in zip(texts, pairs, strict=True)
+    )
+    first = pairs[0]
     return SampleView(prompt=prompt, tokens=first.tokens[: first.start], choices=choices)

@@ -8,6 +8,7 @@ when they are made again (`evals.results.renew`), searching (`evals.contaminatio
 """
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import msgspec
@@ -93,6 +94,8 @@ def part_scores(whole: Sequence[Score], results: Sequence[Result], by_side: Side
 def score_part(whole: Score, results: Sequence[Result], subset: Subset) -> Score:
     """The score of a part of a run. Raises ZooError when nothing of it is scored."""
     stat = summarise(results, whole.metric, groups_of(whole.task))
+    if not isfinite(stat.high):
+        raise ZooError(f"one {whole.metric} alone has no interval")
     return msgspec.structs.replace(
         whole, subset=subset, value=stat.value, low=stat.low, high=stat.high, n=stat.n, clusters=stat.clusters,
         unscored=stat.unscored, unfinished=count_unfinished(results), disputed=count_disputed(results),

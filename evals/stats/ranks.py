@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Any, Protocol
 
 from evals.stats.intervals import LEVEL, normal_quantile
+from zoo.metrics import Metric
 from zoo.records import Record
 
 BLOCK = 64  # rows that are compared with all others at a time
@@ -56,6 +57,21 @@ class Standing(Record, frozen=True):
     first: int
     last: int
     group: int
+
+
+class RankSpan(Record, frozen=True):
+    """A value with the ends of its interval, larger being better, and its groups of samples, 0 if all are alone."""
+
+    value: float
+    low: float
+    high: float
+    clusters: int = 0
+
+
+def merit_span(metric: Metric, value: float, low: float, high: float, clusters: int = 0) -> RankSpan:
+    """A score as a span that ranks: turned round where a smaller value is better."""
+    low, high = sorted((metric.merit(low), metric.merit(high)))
+    return RankSpan(value=metric.merit(value), low=low, high=high, clusters=clusters)
 
 
 def ranks(rows: Sequence[HasInterval], level: float = LEVEL, clusters: Sequence[int] | None = None) -> list[Rank]:

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from evals.records import Groups, Result
 from evals.stats.intervals import Interval, effective_n, mean_interval, wilson
 from evals.stats.pass_at_k import pass_at_k
+from evals.stats.real import real_mean
 from zoo.errors import ZooError, nearest
+from zoo.metrics import metric_of
 from zoo.records import Record, Reported, Score
 
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
@@ -74,7 +76,8 @@ def summarise(results: Sequence[Result], metric: str, groups: Groups) -> Summary
     metric   a name in the results' `metrics`, or pass@k (from `score`, needs k draws a sample)
     groups   the kind of group that the lines' `cluster` names: `Task.groups` (`evals.tasks.groups_of`)
     Returns  Wilson's interval for single right or wrong answers; clustered by problem for several
-             draws, by `cluster` where samples share one; with the variance inside strata where they are strata.
+             draws, by `cluster` where samples share one; with the variance inside strata where they are strata;
+             Student's for a metric that is no share (`real`).
     Raises   ZooError when nothing is scored, the metric is unknown, or the draws are too few.
     """
     scored, unscored = by_sample(results, metric, groups)
@@ -87,7 +90,7 @@ def restated(score: Score, groups: Groups) -> Score:
     Strata used to be taken for clusters, and the score then counts fewer clusters than samples. Its lines may be
     gone, so it gets Wilson's interval, which is slightly wider than the one from the variance inside strata.
     """
-    if groups == "clusters" or score.clusters == score.n:
+    if groups == "clusters" or score.clusters == score.n or not metric_of(score.metric).is_share:
         return score
     interval = wilson(score.value * score.n, score.n)
     return replace(score, low=interval.low, high=interval.high, clusters=score.n)
@@ -200,14 +203,14 @@ def _summary(scored: Sequence[SampleScore], unscored: int, metric: str) -> Summa
             f"nothing is scored under {metric}: {unscored} samples are without a score. "
             "See why: phizoo eval show RUN; score what is missing: run the same command again"
         )
-    interval = _interval(scored)
+    interval = _interval(scored, metric)
     return Summary(
         value=interval.value, low=interval.low, high=interval.high, n=len(scored),
         clusters=len({sample.unit for sample in scored}), unscored=unscored,
     )  # fmt: skip
 
 
-def _interval(scored: Sequence[SampleScore]) -> Interval:
+def _interval(scored: Sequence[SampleScore], metric: str) -> Interval:
     """Each draw in its problem's cluster; the samples' means if their numbers of draws differ."""
     alike = len({len(sample.values) for sample in scored}) == 1
     values: list[float] = []
@@ -218,4 +221,5 @@ def _interval(scored: Sequence[SampleScore]) -> Interval:
         values += own
         units += [sample.unit] * len(own)
         strata += [sample.stratum] * len(own)
-    return mean_interval(values, units, strata)
+    mean = mean_interval if metric_of(metric).is_share else real_mean
+    return mean(values, units, strata)

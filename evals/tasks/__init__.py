@@ -1,7 +1,8 @@
 """The tasks: a literal list of modules in the order of lists and of the leaderboard's columns.
 
-A task's module has `TITLE`, the name that papers print; `ALIASES`, if other tools or tables spell it otherwise;
-`SETS`, one `EvalSet` for each split that it reads; and `PROTOCOLS`, a dict from protocol name to Task whose first
+Bits per byte of gold answers are many tasks in one file (`evals.tasks.gold_answers`). Every other task's module has
+`TITLE`, the name that papers print; `ALIASES`, if other tools or tables spell it otherwise; `SETS`, one `EvalSet` for
+each split that it reads; and `PROTOCOLS`, a dict from protocol name to Task whose first
 entry is the default. `humaneval` is the default protocol, `humaneval@bigcode` another one.
 """
 
@@ -9,6 +10,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from evals.chat import ChatShape, chat_task
 from evals.protocol_name import ProtocolName
@@ -24,16 +26,33 @@ NAMES = (
     "commonsense_qa", "mmlu", "squad", "squad_v2", "sciq", "copa", "lambada", "gsm8k", "math_500", "bbh", "trivia_qa",
     "ifeval", "basic_skills", "medmcqa", "medqa", "sciriff", "drop", "coqa", "jeopardy", "naturalqs",
 )  # fmt: skip
-TASKS = {name: f"evals.tasks.{name}" for name in NAMES}
+GOLD = (
+    *("humaneval_bpb", "mbpp_bpb", "gsm8k_bpb", "math_500_bpb", "drop_bpb", "coqa_bpb", "jeopardy_bpb"),
+    *("naturalqs_bpb", "squad_bpb", "lambada_bpb", "math_algebra_bpb", "math_counting_and_probability_bpb"),
+    *("math_geometry_bpb", "math_intermediate_algebra_bpb", "math_number_theory_bpb", "math_prealgebra_bpb"),
+    *("math_precalculus_bpb", "mbpp_bash_bpb", "mbpp_c_bpb", "mbpp_cpp_bpb", "mbpp_csharp_bpb", "mbpp_go_bpb"),
+    *("mbpp_haskell_bpb", "mbpp_java_bpb", "mbpp_javascript_bpb", "mbpp_matlab_bpb", "mbpp_php_bpb"),
+    *("mbpp_python_bpb", "mbpp_r_bpb", "mbpp_ruby_bpb", "mbpp_rust_bpb", "mbpp_scala_bpb", "mbpp_swift_bpb"),
+    *("mbpp_typescript_bpb", "arc_easy_bpb", "arc_challenge_bpb", "piqa_bpb", "siqa_bpb", "winogrande_bpb"),
+    *("hellaswag_bpb", "boolq_bpb", "openbookqa_bpb", "commonsense_qa_bpb", "basic_skills_bpb", "medmcqa_bpb"),
+    *("medqa_bpb", "sciriff_bpb", "mmlu_bpb"),
+)
+TASKS = {name: f"evals.tasks.{name}" for name in NAMES} | dict.fromkeys(GOLD, "evals.tasks.gold_answers")
 
 SHOTS = re.compile(r"(?P<base>.+)-(?P<shots>[1-9]\d*)(?:-(?P<split>validation))?")
+
+
+def file_of(name: str) -> Any:
+    """What a task's file has: TITLE, SETS, PROTOCOLS and more."""
+    module = importlib.import_module(TASKS[name])
+    return module.task_file(name) if name in GOLD else module
 
 
 def protocols(name: str) -> dict[str, Task]:
     """All protocols of a task, the default first. Raises ZooError with the nearest known task."""
     if name not in TASKS:
         raise unknown("task", name, TASKS, "phizoo eval tasks")
-    table: dict[str, Task] = importlib.import_module(TASKS[name]).PROTOCOLS
+    table: dict[str, Task] = file_of(name).PROTOCOLS
     return {protocol: chat_task(task, ChatShape()) if task.chat else task for protocol, task in table.items()}
 
 
@@ -98,6 +117,11 @@ def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
     return ChatShape(fewshot_as_turns=name.turns, thinking=thinking, budget=name.budget)
 
 
+def main_metric(name: str) -> str:
+    """The main metric of a task under its default protocol; empty for another tool's own task."""
+    return next(iter(protocols(name).values())).metrics[0] if name in TASKS else ""
+
+
 def groups_of(name: str) -> Groups:
     """The kind of group that a task's samples share; clusters, the wider interval, for another tool's own task."""
     return next(iter(protocols(name).values())).groups if name in TASKS else "clusters"
@@ -112,7 +136,7 @@ def every() -> Iterator[Task]:
 @cache
 def titles() -> dict[str, str]:
     """task -> its name as papers print it, in the order of `TASKS`. Imports every task."""
-    return {name: importlib.import_module(module).TITLE for name, module in TASKS.items()}
+    return {name: file_of(name).TITLE for name in TASKS}
 
 
 @cache
@@ -145,8 +169,7 @@ def chance_of(benchmark: str, metric: str = "") -> float | None:
 @cache
 def aliases() -> dict[str, str]:
     """Another tool's spelling of a task's name -> our task. Imports every task."""
-    modules = {name: importlib.import_module(module) for name, module in TASKS.items()}
-    return {alias: name for name, module in modules.items() for alias in getattr(module, "ALIASES", ())}
+    return {alias: name for name in TASKS for alias in getattr(file_of(name), "ALIASES", ())}
 
 
 @cache  # a board asks for each of its thousands of cells

@@ -17,7 +17,7 @@ from zoo.records import Checkpoint, Record
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-# Published results of the same comparisons: HumanEval pass@1 in percent, of 164 problems (zoo/published.csv).
+# Published results of the same comparisons: HumanEval pass@1 in percent, of 164 problems (zoo/published/papers.csv).
 PUBLISHED_DATA = (
     "350M unfiltered Stack+StackOverflow, 96k steps", "350M filtered subset, 36k steps",
     "350M on The Stack, 76B tokens (410 GPU h)", "350M on CodeTextbook, 76B tokens (410 GPU h) = phi-1-small-base",

@@ -2,6 +2,7 @@
 
 import math
 
+from zoo.metrics import metric_of
 from zoo.records import Score
 
 MOST = 1 << 53  # counts above are not exact in JSON or a column
@@ -26,8 +27,11 @@ def score_fault(score: Score) -> str:
     shares = (score.low, score.value, score.high)
     if not all(isinstance(share, int | float) and math.isfinite(share) for share in shares):
         return f"its value {score.value!r:.40} or a bound of it is not a finite number"
-    if not (-ROUNDING <= score.low <= score.value + ROUNDING <= score.high + 2 * ROUNDING <= 1 + 3 * ROUNDING):
-        return f"its value is {score.value} in {score.low} to {score.high}, expected 0 <= low <= value <= high <= 1"
+    kind = metric_of(score.metric)
+    most = kind.highest
+    if not (-ROUNDING <= score.low <= score.value + ROUNDING <= score.high + 2 * ROUNDING <= most + 3 * ROUNDING):
+        order = "0 <= low <= value <= high" + (" <= 1" if kind.is_share else "")
+        return f"its value is {score.value} in {score.low} to {score.high}, expected {order}"
     if score.seeds != (len(set(score.runs)) or 1):
         return f"it combines {score.seeds} seeds, but {len(set(score.runs))} runs"
     return ""

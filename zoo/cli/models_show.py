@@ -45,7 +45,7 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Iterable[Checkpoint]", 
         click.echo(none)
         return
     columns = ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES")
-    table(chain([first], rows), columns)
+    table(chain([first], rows), columns, optional=("DIGEST", "FAMILY", "ALIASES", "TOKENS", "WEIGHTS", "CREATED"))
 
 
 def _rows(registry: "Registry", checkpoints: "Iterable[Checkpoint]") -> "Iterator[tuple[str, ...]]":
@@ -123,7 +123,7 @@ def show(checkpoint: str, as_json: bool) -> None:
         for score in scores:
             column = protocols[score.protocol].column if score.protocol in protocols else f"{score.task} {score.metric}"
             subset = "" if score.subset == "all" else f" {score.subset}"
-            value = share_cell(score.value, score.low, score.high, score.n)
+            value = share_cell(score.value, score.low, score.high, score.n, score.metric)
             click.echo(f"  {column}{subset}: {value}  run {score.run[:12]}  {score_notes(score)}".rstrip())
             if score.subset == "all":
                 click.echo(f"    {split_line(splits.get(score.run), score, scores)}")
@@ -139,7 +139,10 @@ def _with_note(score: "Score", author: "Author") -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(score)
-    return fields | {"coverage_note": coverage_note(score.value, score.clusters), "published_by": author.fields()}
+    return fields | {
+        "coverage_note": coverage_note(score.value, score.clusters, score.metric),
+        "published_by": author.fields(),
+    }
 
 
 def _runs(scores: "Sequence[Score]") -> set[str]:

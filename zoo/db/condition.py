@@ -18,20 +18,38 @@ from zoo.choice import CURRENT
 from zoo.errors import ZooError, nearest
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>-?(?:[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[KMBT]?)(?![\w@.])"
+    r"\s*(?:(?P<number>-?(?:[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[KMBT]?)(?![\w@.]|-[0-9])"
     r"|'(?P<quoted>[^']*)'|\"(?P<doubled>[^\"]*)\""
     r"|(?P<op><=|>=|!=|==|=|<|>|~)|(?P<paren>[()])|(?P<word>[A-Za-z0-9_][\w@.:/+\-]*))"
 )
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-NUMBERS = ("version", "parameters", "context_tokens", "training_tokens", "training_flops", "bytes")
-TEXTS = ("name", "family", "licence", "prompt_style", "source", "created", "digest", "quantisation")
-FLAGS = {"chat": "c.chat_template != ''"}  # compared with yes or no
-LINKED = ("tag", "parent", "dataset")
+EITHER_CASE = ("licence",)  # a licence is written Apache-2.0 and apache-2.0
 BOUNDS = ("low", "value", "high", "n", "unscored")
 SUBSETS = ("all", "clean", "overlapping")
-FIELDS = (*NUMBERS, *TEXTS, *FLAGS, *LINKED)
 DEPTH = 50
 EXAMPLE = "expected such as 'humaneval.low > 0.4 and parameters < 3e9'. All: phizoo models find --help"
+
+
+class Fields(NamedTuple):
+    """The fields that a condition may name; `flags` are compared with yes or no, each by its SQL."""
+
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+    flags: dict[str, str]
+    linked: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field."""
+        return (*self.numbers, *self.texts, *self.flags, *self.linked)
+
+
+CHECKPOINTS = Fields(
+    numbers=("version", "parameters", "context_tokens", "training_tokens", "training_flops", "bytes"),
+    texts=("name", "family", "licence", "prompt_style", "source", "created", "digest", "quantisation"),
+    flags={"chat": "c.chat_template != ''", "quantised": "c.quantisation != ''"},
+    linked=("tag", "parent", "dataset"),
+)
 
 
 class Resolve(NamedTuple):
@@ -49,13 +67,14 @@ class Condition(NamedTuple):
     values: dict[str, Any]
 
 
-def parse_condition(text: str, resolve: Resolve, start: int = 0) -> Condition:
+def parse_condition(text: str, resolve: Resolve, start: int = 0, fields: Fields = CHECKPOINTS) -> Condition:
     """Parses one condition into SQL.
 
     start   number of the first bound value, so that several conditions can be joined in one query
+    fields  those of the rows of `c`; the leaderboard has others (`dashboard.board.where`)
     Raises  ZooError for a syntax error or an unknown name, with the nearest known field or task
     """
-    parser = _ConditionParser(text, resolve, start)
+    parser = _ConditionParser(text, resolve, start, fields)
     sql = parser.parse_or()
     if parser.position < len(parser.tokens):
         raise parser.error(f"{parser.tokens[parser.position][1]!r} is where the condition should end")
@@ -65,8 +84,8 @@ def parse_condition(text: str, resolve: Resolve, start: int = 0) -> Condition:
 class _ConditionParser:
     """A recursive-descent parser of one condition."""
 
-    def __init__(self, text: str, resolve: Resolve, start: int) -> None:
-        self.text, self.resolve, self.start = text, resolve, start
+    def __init__(self, text: str, resolve: Resolve, start: int, fields: Fields) -> None:
+        self.text, self.resolve, self.start, self.fields = text, resolve, start, fields
         self.values: dict[str, Any] = {}
         self.position = self.depth = 0
         self.tokens: list[tuple[str, str]] = []
@@ -153,24 +172,27 @@ class _ConditionParser:
         return int(value) if value == int(value) and abs(value) < 2**63 else value
 
     def compare(self, field: str, op: str, value: float | str) -> str:
-        if field in NUMBERS:
+        if field in self.fields.numbers:
             if op == "~":
                 raise self.error(f"~ compares text, {field} is a number")
             return f"c.{field} {op} {self.bind(self.as_number(field, value))}"
-        if field in TEXTS:
-            return self.compare_text(f"c.{field}", op, _plain(value))
-        if field in FLAGS:
+        if field in self.fields.texts:
+            return self.compare_text(f"c.{field}", op, _plain(value), field in EITHER_CASE)
+        if field in self.fields.flags:
             if op not in ("=", "!=") or value not in ("yes", "no"):
                 raise self.error(f"{field} is yes or no: {field} = yes")
-            return FLAGS[field] if (op == "=") == (value == "yes") else f"NOT ({FLAGS[field]})"
-        if field in LINKED:
+            flag = self.fields.flags[field]
+            return flag if (op == "=") == (value == "yes") else f"NOT ({flag})"
+        if field in self.fields.linked:
             return self.compare_linked(field, op, _plain(value))
         if "." in field:
             return self.compare_score(field, op, value)
         tasks = [f"{task}.low" for task in self.resolve.tasks()]
-        raise self.error(f"no field {field!r}{nearest(field, [*FIELDS, *tasks])}")
+        raise self.error(f"no field {field!r}{nearest(field, [*self.fields.names, *tasks])}")
 
-    def compare_text(self, column: str, op: str, value: str) -> str:
+    def compare_text(self, column: str, op: str, value: str, either_case: bool = False) -> str:
+        if either_case:
+            column, value = f"lower({column})", value.lower()
         if op == "~":
             escaped = value.replace("!", "!!").replace("%", "!%").replace("_", "!_")
             return f"lower({column}) LIKE {self.bind(f'%{escaped.lower()}%')} ESCAPE '!'"

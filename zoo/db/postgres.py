@@ -1,4 +1,6 @@
-"""A zoo in PostgreSQL, through SQLAlchemy and psycopg. Writers take turns by locking the row of `zoo_lock`.
+"""A zoo in PostgreSQL, through psycopg alone: importing SQLAlchemy would take as long as most commands.
+
+Writers take turns by locking the row of `zoo_lock`.
 
 Every session has limits, so that no process holds up the others for good: one that stands still inside a transaction
 (a closed laptop, a lost network) is ended by the server, and one that waits for its turn is told who has it.
@@ -7,11 +9,13 @@ Every session has limits, so that no process holds up the others for good: one t
 import getpass
 import os
 import re
+import select
 import socket
 import threading
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from zoo.address import shown, without_secrets
@@ -43,6 +47,7 @@ HOLDER = f"""SELECT a.application_name, a.usename, a.pid,
     ORDER BY 4 LIMIT 1"""
 
 
+PLACEHOLDER = re.compile(r"(?<![:\w]):(\w+)")
 NOW = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
 
 
@@ -50,21 +55,19 @@ class PostgresDatabase:
     """One open PostgreSQL database."""
 
     def __init__(self, url: str, readonly: bool) -> None:
-        import sqlalchemy
-
         self.url, self.readonly, self._role = url, readonly, ""
-        self._text = sqlalchemy.text
-        self._errors = sqlalchemy.exc.SQLAlchemyError
-        self._lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)  # the server failed, not we
         self._inside = threading.local()
+        self._idle: list[Any] = []  # open connections that nobody uses, the last used last
         try:
-            self.engine = make_engine(url)
-            with self.engine.connect():
-                pass
+            import psycopg
         except ImportError as error:
             raise ZooError(f"{shown(url)}: {error}; install its driver: pip install 'phi-zoo[postgres]'") from error
-        except (self._errors, ValueError) as error:  # a ValueError: the port is no number
-            reason = without_secrets(str(getattr(error, "orig", None) or error).strip(), url)
+        self._errors = psycopg.Error
+        self._lost = (psycopg.OperationalError, psycopg.InterfaceError)  # the server failed, not we
+        try:
+            self._idle.append(connect(url))
+        except self._errors as error:
+            reason = without_secrets(str(error).strip(), url)
             raise ZooError(f"{shown(url)}: {connection_refusal(reason, _role_of(url))}") from None
 
     @contextmanager
@@ -75,12 +78,29 @@ class PostgresDatabase:
         except self._errors as error:
             raise self._translate(error) from error
 
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """A connection of the caller's own, outside a transaction."""
+        while self._idle:
+            connection = self._idle.pop()
+            # an idle session that has something to say was ended by the server
+            if not select.select([connection.fileno()], [], [], 0)[0]:
+                break
+            connection.close()
+        else:
+            connection = connect(self.url)
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                self._idle.append(connection)
+
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
         with self.faults():
             if connection := getattr(self._inside, "connection", None):
-                return list(connection.execute(self._text(sql), values))
-            with self.engine.connect() as connection:
-                return list(connection.execute(self._text(sql), values))
+                return _execute(connection, sql, values).fetchall()  # type: ignore[no-any-return]
+            with self._connection() as connection:
+                return _execute(connection, sql, values).fetchall()  # type: ignore[no-any-return]
 
     def now(self) -> str:
         return str(self.rows(NOW)[0][0])
@@ -96,8 +116,8 @@ class PostgresDatabase:
         if getattr(self._inside, "connection", None):
             yield
             return
-        with self.faults(), self.engine.begin() as connection:
-            connection.execute(self._text(TAKE_TURN))
+        with self.faults(), self._connection() as connection, connection.transaction():
+            connection.execute(TAKE_TURN)
             self._inside.connection = connection
             try:
                 yield
@@ -105,7 +125,7 @@ class PostgresDatabase:
                 self._inside.connection = None
 
     def run(self, sql: str, **values: Any) -> int:
-        return int(self._inside.connection.execute(self._text(sql), values).rowcount)
+        return int(_execute(self._inside.connection, sql, values).rowcount)
 
     def schema_version(self) -> str | None:
         """The schema's revision; None where no zoo is. Raises ZooError if this role may not read it."""
@@ -142,9 +162,8 @@ class PostgresDatabase:
 
     def _translate(self, error: Exception) -> Exception:
         """The exception to raise for a driver's error: a ZooError if the user can fix it."""
-        cause = getattr(error, "orig", None) or error
-        state = getattr(cause, "sqlstate", None) or ""
-        text = without_secrets((str(cause).splitlines() or [type(cause).__name__])[0], self.url)
+        state = getattr(error, "sqlstate", None) or ""
+        text = without_secrets((str(error).splitlines() or [type(error).__name__])[0], self.url)
         if state == "55P03":
             return ZooError(f"{shown(self.url)}: {self._holder()}")
         if state == "42501":
@@ -183,36 +202,61 @@ class PostgresDatabase:
         )
 
     def close(self) -> None:
-        self.engine.dispose()
+        while self._idle:
+            self._idle.pop().close()
 
 
-def make_engine(url: str, statement_seconds: int | None = None) -> Any:
-    """A SQLAlchemy engine whose sessions have this program's name and limits.
+def session_settings(url: str, statement_seconds: int = STATEMENT_SECONDS) -> tuple[dict[str, Any], str]:
+    """(arguments of a connection that the URL does not name itself, the statement that sets a session's limits).
 
-    statement_seconds  the limit of one statement; by default STATEMENT_SECONDS, 0: none
+    statement_seconds  the limit of one statement; 0: none
+    The limits are set after connecting, since a connection pool such as PgBouncer refuses them as options.
     """
-    import sqlalchemy
-
     limits = {
         "lock_timeout": LOCK_SECONDS * 1000, "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
-        "statement_timeout": 1000 * (STATEMENT_SECONDS if statement_seconds is None else statement_seconds),
+        "statement_timeout": 1000 * statement_seconds,
         "tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3,
     }  # fmt: skip
-    settings = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in limits.items())
-    address = with_driver(url)
-    given = sqlalchemy.make_url(address).query
+    given = urllib.parse.parse_qs(url.partition("?")[2], keep_blank_values=True)
     named = KEEPALIVES | {"application_name": session_name()}
-    arguments = {name: value for name, value in named.items() if name not in given}
-    engine = sqlalchemy.create_engine(address, pool_pre_ping=True, connect_args=arguments)
+    settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in limits.items())
+    return {name: value for name, value in named.items() if name not in given}, f"SELECT {settings}"
 
-    # After connecting, since a connection pool such as PgBouncer refuses them as options of the connection.
-    @sqlalchemy.event.listens_for(engine, "connect")
-    def limit(connection: Any, _record: Any) -> None:
-        connection.autocommit = True
-        connection.execute(settings)
-        connection.autocommit = False
 
-    return engine
+def connect(url: str) -> Any:
+    """A connection with this program's name and limits, in which each statement is a transaction of its own."""
+    import psycopg
+
+    arguments, settings = session_settings(url)
+    address = with_driver(url).replace("postgresql+psycopg", "postgresql", 1)
+    connection = psycopg.connect(address, autocommit=True, **arguments)
+    connection.execute(settings.encode())
+    return connection
+
+
+@lru_cache(maxsize=1024)
+def psycopg_sql(sql: str, casts: frozenset[tuple[str, str]] = frozenset()) -> bytes:
+    """SQL with psycopg's placeholders for `:name`. casts: (name, the cast after it).
+
+    >>> psycopg_sql("SELECT 1 FROM a WHERE b = :b AND c LIKE '%x' AND d = :d::int", frozenset([("b", "::varchar")]))
+    b"SELECT 1 FROM a WHERE b = %(b)s::varchar AND c LIKE '%%x' AND d = %(d)s::int"
+    """
+    after = dict(casts)
+    return PLACEHOLDER.sub(lambda m: f"%({m[1]})s{after.get(m[1], '')}", sql.replace("%", "%%")).encode()
+
+
+def _cast(value: Any) -> str:
+    """What a value is to the server, which guesses no text's kind and takes a small integer for a SMALLINT."""
+    if isinstance(value, str):
+        return "::varchar"
+    return "::integer" if type(value) is int and abs(value) < 1 << 31 else ""
+
+
+def _execute(connection: Any, sql: str, values: dict[str, Any]) -> Any:
+    if not values:
+        return connection.execute(sql.encode())
+    casts = ((name, cast) for name, value in values.items() if (cast := _cast(value)))
+    return connection.execute(psycopg_sql(sql, frozenset(casts)), values)
 
 
 def _role_of(url: str) -> str:

@@ -13,6 +13,7 @@ from zoo import lineage
 from zoo.cli.output import known_count, score_notes, share_cell
 from zoo.coverage import find_splits, split_line
 from zoo.errors import ZooError
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint, Dataset, ProtocolRecord, Score
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ def metadata(checkpoint: Checkpoint, scores: Sequence[Score], protocols: dict[st
                 {
                     "type": score.metric,
                     "name": f"{score.metric} ({score.subset}, 95% interval "
-                    f"{100 * score.low:.1f}–{100 * score.high:.1f}, n={score.n})",
-                    "value": round(100 * score.value, 2),
+                    f"{kind.text(score.low)}–{kind.text(score.high)}, n={score.n})",
+                    "value": round(kind.shown(score.value), kind.digits + 1),
                     "verified": False,
                 }
             ],
         }
         for score in scores
+        for kind in (metric_of(score.metric),)
     ]
     fields: dict[str, Any] = {
         "license": checkpoint.licence.lower() if checkpoint.licence != "unknown" else "unknown",
@@ -158,13 +160,15 @@ def _scores(registry: "Registry", scores: Sequence[Score], protocols: dict[str, 
         return "None was measured."
     rows = [
         (
-            plain(_column(score, protocols)), score.subset, share_cell(score.value, score.low, score.high),
-            str(score.n), str(score.unscored), f"`{score.run[:12]}`", plain(score_notes(score)),
+            plain(_column(score, protocols)), score.subset,
+            share_cell(score.value, score.low, score.high, metric=score.metric), str(score.n),
+            str(score.unscored), f"`{score.run[:12]}`", plain(score_notes(score)),
         )
         for score in scores
     ]  # fmt: skip
+    unit = ", percent" if all(metric_of(score.metric).is_share for score in scores) else ""
     table = _table(
-        ("Protocol", "Samples", "Score, percent [95% interval]", "n", "Unscored", "Run", "Measured with"), rows
+        ("Protocol", "Samples", f"Score{unit} [95% interval]", "n", "Unscored", "Run", "Measured with"), rows
     )
     splits = find_splits(registry, scores)
     lines = [

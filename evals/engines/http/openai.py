@@ -344,21 +344,19 @@ class OpenAIHttp:
         tokens, context = self.tokens, self._served[2] or 1 << 30
         pairs: list[Pair] = []
         prompts: list[Any] = []
-        for before, after in request.pairs:
-            if tokens is None:
-                prompts.append(before + after)
-            else:
-                # the server must have room for one more token than we read
-                pairs.append(tokens.pair(before, after, context - 2))
-                prompts.append(list(pairs[-1].tokens))
+        if tokens is None:
+            prompts += [before + after for before, after in request.pairs]
+        else:
+            pairs = tokens.pairs(request, context - 2)  # the server must have room for one more token than we read
+            prompts += [list(pair.tokens) for pair in pairs]
         size = sum(len(prompt) if isinstance(prompt, list) else len(prompt.encode()) for prompt in prompts)
         try:
             body = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1}
             choices = read_choices(self._complete(body, (size, len(prompts))), len(prompts))
             read = []
-            for number, (before, _) in enumerate(request.pairs):
-                logprobs = choices[number].get("logprobs") or {}
-                start = pairs[number].start if pairs else find_start(logprobs, before)
+            for number, choice in enumerate(choices):
+                logprobs = choice.get("logprobs") or {}
+                start = pairs[number].start if pairs else find_start(logprobs, request.pairs[number][0])
                 read.append(read_continuation(logprobs, start, len(pairs[number].tokens) if pairs else None))
         except (Refused, *MALFORMED) as no:
             return ChoiceScores(sample=request.sample, choices=(), fault=str(no) or type(no).__name__)

@@ -71,7 +71,7 @@ def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 def make_row(request: ChoiceRequest, tokens: Tokens, context_tokens: int) -> ChoiceRow:
     """The row of a question. The stem ends before any choice's last token, which is read and never fed."""
-    pairs: list[Pair] = [tokens.pair(context, text, context_tokens) for context, text in request.pairs]
+    pairs: list[Pair] = tokens.pairs(request, context_tokens)
     shared = min(len(pair.tokens) - 1 for pair in pairs)
     for pair in pairs[1:]:
         shared = min(shared, shared_length(pairs[0].tokens, pair.tokens))
@@ -80,7 +80,9 @@ def make_row(request: ChoiceRequest, tokens: Tokens, context_tokens: int) -> Cho
         sample=request.sample,
         stem=pairs[0].tokens[:shared],
         branches=branches,
-        prompt_tokens=max(pair.start + pair.truncated for pair in pairs),
+        prompt_tokens=pairs[0].start + pairs[0].truncated
+        if request.whole
+        else max(p.start + p.truncated for p in pairs),
         truncated=max(pair.truncated for pair in pairs),
     )
 

@@ -68,6 +68,12 @@ class VllmLocal:
                     again.append((name, [*text.prompt.tokens, *text.written], _sampling(text, tokens, engine)))
             waiting = again
 
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokenizer."""
+        tokens: Tokens = self._load()[1]
+        return tokens
+
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[ChoiceScores]:
         """Choice scores as the last choice of each question ends."""
         if not requests:
@@ -75,7 +81,7 @@ class VllmLocal:
         engine, tokens = self._load()
         most = self.facts.context_tokens - (0 if self.spare else 2)
         reads: list[tuple[str, list[int], Any]] = []
-        pairs = [[tokens.pair(before, after, most) for before, after in request.pairs] for request in requests]
+        pairs = [tokens.pairs(request, most) for request in requests]
         for number, question in enumerate(pairs):
             reads += _read_at_once(number, question) if _one_place(question) else _read_whole(number, question)
         read: dict[int, dict[int, Choice]] = {}

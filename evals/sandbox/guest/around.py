@@ -41,13 +41,19 @@ def set_random_states(states: list[Any]) -> None:
         numpy.random.set_state(states[1])
 
 
+def same_states(one: list[Any], other: list[Any]) -> bool:
+    """Whether two lists of `random_states` are surely the same; numpy's, an array, is not compared."""
+    return len(one) == 1 and one == other
+
+
 class Around:
     """The program's surroundings during calls."""
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
         self.streams: dict[str, io.StringIO] = {}
-        self.random = 0  # generators whose state goes back
+        self.random = 0  # generators whose state goes back if a call draws from them
+        self.drawn: list[Any] = []  # their states when the sides last agreed
         self.warned: list[Any] = []
 
     def any(self) -> bool:
@@ -66,8 +72,10 @@ class Around:
                 printed.append([name, text])
                 stream.seek(0)
                 stream.truncate()
-        state = self.graph.write(random_states(self.random > 1)) if self.random else None
-        return printed, state
+        if not self.random or same_states(states := random_states(self.random > 1), self.drawn):
+            return printed, None
+        self.drawn = states
+        return printed, self.graph.write(states)
 
     @contextlib.contextmanager
     def of(self, given: dict[str, Any]) -> Iterator[None]:
@@ -85,6 +93,7 @@ class Around:
             setattr(builtins, name, self.graph.read(tree))
         if self.random:
             set_random_states(self.graph.read(given["random"]))
+            self.drawn = random_states(self.random > 1)
         os.environ.update(given["environment"])
         self.warned = []
         try:

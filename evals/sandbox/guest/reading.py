@@ -32,7 +32,7 @@ class TreeReader(NumberTable):
         if form is None:
             return getattr(self, _READERS[tag])(*parts)
         if form.fill is None:
-            return form.make([self.read(part) for part in parts])
+            return form.make(self._all(parts))
         number, *parts = parts
         value = form.make(parts)
         if number is not None:
@@ -41,12 +41,15 @@ class TreeReader(NumberTable):
                 value = known
             else:
                 self.enter(value, number)
-        form.fill(value, parts if plain_parts(parts) else [self.read(part) for part in parts])
+        form.fill(value, self._all(parts))
         if number is not None:
             form = self.form_of(type(value)) if form.tag == "M" else form
             assert form is not None
             self.before[number] = form, form.take(value)
         return value
+
+    def _all(self, trees: list[Any]) -> list[Any]:
+        return trees if plain_parts(trees) else [self.read(tree) for tree in trees]
 
     def _checked(self, number: Any, theirs: bool = False) -> int:
         if type(number) is not int or abs(number) > NO_NUMBER or (theirs and (number < 0) == (self.sign < 0)):

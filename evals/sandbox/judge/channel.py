@@ -41,9 +41,10 @@ class Channel:
     """One program's channel: the constructor opens it on the socket of a fresh child, `close` closes it.
 
     restores  whether what the program changes in place is changed in the judge too
+    drawn     whether the program may draw random numbers
     """
 
-    def __init__(self, number: int, test: str = "", restores: bool = True) -> None:
+    def __init__(self, number: int, test: str = "", restores: bool = True, drawn: bool = True) -> None:
         self.number = number
         self.data = bytearray()
         self.sequence = 0
@@ -60,7 +61,7 @@ class Channel:
         if not restores:
             self.graph.base = NO_NUMBER
         self.lending = Lending(self.graph)
-        self.surroundings = Surroundings(self.graph, test)
+        self.surroundings = Surroundings(self.graph, test, drawn)
         self.same = False  # whether the program compares identity
         self.stage = "error"  # the verdict if the child dies now: "error" until the program has compiled
         self.entry = b"[]"  # the message of the object that the program defines under the name asked for

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from evals.sandbox.judge import evalplus
 from evals.sandbox.judge.momentary import is_momentary
+from evals.sandbox.judge.surroundings import draws
 
 # how far a value can be told from its copy, and in words
 ALIKE, MUTABLE, NAN, OBJECT = 0, 1, 2, 3
@@ -98,6 +99,7 @@ class Traits(NamedTuple):
     """The properties of a test's text that decide whether a second view is due, and whether there can be one.
 
     looks    the first thing that it looks at beside values, in words; "" if there is none
+    still    the same where the program draws no random numbers
     outside  the first that the judge and the program do not share, in words; "" if there is none
     holds    whether it may hold a value beyond the line that it stands in (`evals.sandbox.judge.momentary`)
     uses     the builtin names that it uses, which a program could define itself
@@ -105,6 +107,7 @@ class Traits(NamedTuple):
     """
 
     looks: str
+    still: str
     outside: str
     holds: bool
     uses: tuple[str, ...]
@@ -116,7 +119,7 @@ def traits(test: str, entry_point: str) -> Traits:
     """The traits of a test in source form.
 
     >>> traits("def check(candidate):\\n    assert candidate(1) == abs(-1)", "f")
-    Traits(looks='', outside='', holds=False, uses=('abs',), missing='')
+    Traits(looks='', still='', outside='', holds=False, uses=('abs',), missing='')
     >>> traits("import sys\\nassert f() is f()", "f").looks
     'the module sys'
     """
@@ -150,7 +153,10 @@ def traits(test: str, entry_point: str) -> Traits:
     kinds = {name: kind for kind, names in OUTSIDE.items() for name in names}
     outside = (f"{kinds[name]} ({look})" for look in looks if (name := look.removeprefix("the module ")) in kinds)
     holds = not is_momentary(test, entry_point)
-    return Traits(next(iter(looks), ""), next(outside, ""), holds, tuple(sorted(used & own - bound)), missing)
+    still = (look for look in looks if look != "the module random")
+    return Traits(
+        next(iter(looks), ""), next(still, ""), next(outside, ""), holds, tuple(sorted(used & own - bound)), missing
+    )
 
 
 def _compares_identity(node: ast.Compare) -> bool:
@@ -220,7 +226,9 @@ def due(form: str, test: str, entry_point: str, source: str, crossed: int, same:
     if form == "evalplus":
         return ""
     seen = traits(test, entry_point)
-    return seen.looks or ("the program's own names" if rebinds(source, seen.uses) else "")
+    return (seen.looks if draws(source) else seen.still) or (
+        "the program's own names" if rebinds(source, seen.uses) else ""
+    )
 
 
 def place(error: str, source: str) -> tuple[str, int]:

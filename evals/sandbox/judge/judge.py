@@ -25,7 +25,7 @@ from evals.sandbox.judge import faithful
 from evals.sandbox.judge.channel import AHEAD, BYTES_AHEAD, Channel, Died, Unexpected
 from evals.sandbox.judge.forms import RUNS, TEST, BrokenTest, compiled, meant_classes, prepare, shared_classes
 from evals.sandbox.judge.rehearsal import Rehearsal, independent, without_assertions
-from evals.sandbox.judge.surroundings import SINK
+from evals.sandbox.judge.surroundings import SINK, draws
 from evals.sandbox.judge.values import Violation
 
 STATUS = struct.Struct("<QQdd")  # programs begun, process id of the child (0: none), its start, our CPU time then
@@ -84,6 +84,11 @@ def _names(job: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     return whole, job["entry_point"]
 
 
+def _key(job: dict[str, Any]) -> tuple[str, str, bool]:
+    """What the calls of a test depend on: its text, and whether the state of `random` goes with them."""
+    return job["entry_point"], job["test"], draws(job["source"])
+
+
 class Judge:
     """The judge's loop: its ends of the sockets, and the calls that it remembers of each test."""
 
@@ -92,8 +97,8 @@ class Judge:
         self.zygote = socket.socket(fileno=zygote)
         self.status = mmap.mmap(status, STATUS.size)
         self.begun = STATUS.unpack_from(self.status, 0)[0]  # 0 but in a renewed judge
-        self.made: dict[tuple[str, str], list[bytes]] = {}  # the calls of each test that passed
-        self.forecasts: dict[tuple[str, str], list[bytes]] = {}  # those of them that depend on no answer
+        self.made: dict[tuple[str, str, bool], list[bytes]] = {}  # the calls of each test that passed
+        self.forecasts: dict[tuple[str, str, bool], list[bytes]] = {}  # those of them that depend on no answer
 
     def next_child(self, job: dict[str, Any]) -> Channel:
         """Takes a fresh child's channel and tells the watch which process to watch from now on."""
@@ -104,7 +109,7 @@ class Judge:
         self.begun += 1
         STATUS.pack_into(self.status, 0, self.begun, int(data), time.monotonic(), time.process_time())
         by_value = job["form"] == "evalplus"
-        channel = Channel(number, "" if by_value else job["test"], restores=not by_value)
+        channel = Channel(number, "" if by_value else job["test"], not by_value, draws(job["source"]))
         channel.opinions.meant = meant_classes(job["prompt"], "" if by_value else job["test"], job["form"])
         return channel
 
@@ -194,7 +199,7 @@ class Judge:
             self.end(channel)
 
     def _remember(self, job: dict[str, Any], made: list[bytes]) -> None:
-        key = (job["entry_point"], job["test"])
+        key = _key(job)
         if key not in self.made and len(made) <= AHEAD and sum(map(len, made)) <= BYTES_AHEAD:
             if len(self.made) >= 2048:
                 self.made.clear()
@@ -203,7 +208,7 @@ class Judge:
 
     def _forecast(self, job: dict[str, Any]) -> list[bytes]:
         """The calls that may be sent ahead: those of a run that passed which depend on no answer."""
-        key = (job["entry_point"], job["test"])
+        key = _key(job)
         if not job["forecast"] or key not in self.made:
             return []
         if key not in self.forecasts:
@@ -211,7 +216,8 @@ class Judge:
             if job["form"] != "evalplus":
                 code = without_assertions(job["test"])
                 random.seed(0)
-                made = independent(Rehearsal(made, job["test"]), lambda channel: RUNS[job["form"]](job, channel, code))
+                rehearsal = Rehearsal(made, job["test"], key[2])
+                made = independent(rehearsal, lambda channel: RUNS[job["form"]](job, channel, code))
             self.forecasts[key] = made
         return self.forecasts[key]
 

@@ -62,8 +62,8 @@ NO_ANSWER = AbsentAnswer()
 class Rehearsal(Channel):
     """A channel to no program. recorded: the calls of a test that passed; `recurred` counts those that recur."""
 
-    def __init__(self, recorded: list[bytes], test: str) -> None:
-        super().__init__(-1, test)
+    def __init__(self, recorded: list[bytes], test: str, drawn: bool = True) -> None:
+        super().__init__(-1, test, drawn=drawn)
         self.recorded = recorded
         self.recurred = 0
         self.entry = FUNCTION

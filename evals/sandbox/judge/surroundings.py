@@ -7,6 +7,7 @@ put in the place of `input`, `print` or `open`, are lent; the state of `random` 
 import builtins
 import io
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -17,6 +18,9 @@ from evals.sandbox.guest.kinds import RefusedValue
 
 MOST_DRAWN = 624  # of a generator's numbers, which numpy does not check
 REPLACED = ("input", "print", "open")
+# what a program's text holds where it may draw from the generator that it shares with its test: a way to the module
+# `random`, or to names that are not written out
+DRAWS = re.compile(r"random|statistics|import_module|importlib|modules|builtins|__import__|__loader__|exec|eval")
 USUAL = {name: getattr(builtins, name) for name in REPLACED}
 
 
@@ -34,12 +38,23 @@ class Sink(io.TextIOBase):
 SINK = Sink()
 
 
-class Surroundings:
-    """One test's surroundings."""
+def draws(source: str) -> bool:
+    """Whether a program may draw random numbers, as far as its text says.
 
-    def __init__(self, graph: ObjectGraph, test: str) -> None:
+    >>> draws("def f(x):\\n    return x + 1"), draws("from random import *"), draws("import statistics")
+    (False, True, True)
+    """
+    return DRAWS.search(source) is not None
+
+
+class Surroundings:
+    """One test's surroundings. drawn: whether the program may draw from a generator that the test uses too."""
+
+    def __init__(self, graph: ObjectGraph, test: str, drawn: bool = True) -> None:
         self.graph = graph
-        self.random = ("random" in test or "seed" in test) + ("random" in test and ("np." in test or "numpy" in test))
+        self.random = drawn and ("random" in test or "seed" in test) + (
+            "random" in test and ("np." in test or "numpy" in test)
+        )
         self.environment = dict(os.environ) if "environ" in test or "getenv" in test else None
         self.warnings = "warn" in test
         for name in STREAMS:

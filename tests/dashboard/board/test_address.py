@@ -29,7 +29,8 @@ def test_every_parameter_reaches_the_view(whole: Board) -> None:
         "suite": ["phi-1"], "search": ["phi"], "shown": ["measured"], "subset": ["clean"], "complete": ["true"],
         "every": ["true"], "size": ["10M", "1.5B"], "seen": ["any", "1T"], "date": ["2022", "2023"], "family": ["phi"],
         "weights": ["open"], "kind": ["base"], "column": [address.column_name(column)], "pin": [address.row_name(row)],
-        "sort": [address.column_name(column)], "ascending": ["true"],
+        "sort": [address.column_name(column)], "ascending": ["true"], "licence": ["permissive", "unknown"],
+        "quantised": ["no"], "where": ["parameters <= 500M"], "front": ["tokens"],
     }  # fmt: skip
     assert set(query) == {"suite", "search", *address.FILTERS, *address.ORDERED}
     view, subset = address.read(query, whole)
@@ -38,6 +39,7 @@ def test_every_parameter_reaches_the_view(whole: Board) -> None:
         suite="phi-1", search="phi", shown="measured", complete=True, every_metric=True, sizes=(1e7, 1.5e9),
         tokens=(None, 1e12), dates=("2022", "2023"), families=("phi",), weights="open", style="base",
         columns=(column.key,), pinned=(row.key,), sort=column.key, descending=False,
+        licences=("permissive", "unknown"), quantised="no", where="parameters <= 500M", front="tokens",
     )  # fmt: skip
 
 
@@ -47,8 +49,32 @@ def test_keys_do_as_well_as_printed_names(whole: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["suite=phi1", "size=1X&size=2B", "column=nope", "family=fi", "kind=chta", "subset=cl"]
+    "query",
+    [
+        "suite=phi1",
+        "size=1X&size=2B",
+        "column=nope",
+        "family=fi",
+        "kind=chta",
+        "subset=cl",
+        "licence=mti",
+        "size=0",
+        "quantised=Q4",
+    ],
 )
 def test_wrong_values_are_errors(whole: Board, query: str) -> None:
-    with pytest.raises(ZooError, match=r"no \w+ "):
+    with pytest.raises(ZooError, match=r"no \w+ |is no size: expected such as 500M"):
         address.read(address.parameters(query), whole)
+
+
+@pytest.mark.parametrize(
+    ("query", "sizes"),
+    [
+        ("size=500M", (None, 5e8)), ("size=any&size=500m", (None, 5e8)), ("size=135000000&size=no+limit", (1.35e8, None)),
+        ("size=1&size=2&size=3", (None, None)), ("", (None, None)),
+    ],
+)  # fmt: skip
+def test_a_size_is_any_number_and_one_alone_is_the_largest(
+    whole: Board, query: str, sizes: tuple[float | None, ...]
+) -> None:
+    assert address.read(address.parameters(f"?{query}"), whole)[0].sizes == sizes

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.db.condition import FIELDS, Resolve, parse_condition
+from zoo.db.condition import CHECKPOINTS, Resolve, parse_condition
 from zoo.errors import ZooError
 from zoo.records import About, Dataset, Parent, TrainedOn
 from zoo.registry import Registry, open_registry
@@ -69,6 +69,10 @@ CONDITIONS = {
     "(name = base or name = large) and licence = 'mit'": "base",
     "name = base or name = large and licence = mit": "base",
     "NOT (licence = mit)": "large",
+    "licence = MIT": "base child",
+    "quantised = yes": "",
+    "created < 2020-01-01": "",
+    "created >= 2020-01-01 and parameters <= 500M and licence = Apache-2.0": "large",
     'family == "phi-mini"': "child",
     "name ~ AR": "large",
     "source ~ '%'": "large",
@@ -139,7 +143,7 @@ def test_whatever_is_typed_it_is_sql_of_ours_or_one_line(text: str) -> None:
     for key in sorted(made.values, key=len, reverse=True):
         left = left.replace(f":{key}", "?")
     words = set(left.replace("(", " ").replace(")", " ").replace(",", " ").split())
-    ours = {f"c.{field}" for field in FIELDS} | {
+    ours = {f"c.{field}" for field in CHECKPOINTS.names} | {
         "AND",
         "OR",
         "NOT",

@@ -92,11 +92,10 @@ def plan_of(database: Database, statement: Asked) -> str:
         plan = database.connection.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.values)
         return "\n".join(str(row[3]) for row in plan)
     assert isinstance(database, PostgresDatabase)
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a table of a few rows is read whole otherwise
-        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        lines = connection.execute(database._text(f"EXPLAIN {statement.sql}"), statement.values)
-        return "\n".join(row[0] for row in lines)
+    with database.write():
+        database.run("SET LOCAL enable_seqscan = off")  # a table of a few rows is read whole otherwise
+        database.run("SET LOCAL enable_bitmapscan = off")
+        return "\n".join(row[0] for row in database.rows(f"EXPLAIN {statement.sql}", **statement.values))
 
 
 def scanned(plan: str) -> set[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.db.database import Database, SqliteDatabase
-from zoo.db.postgres import TAKE_TURN, PostgresDatabase, make_engine
+from zoo.db.postgres import TAKE_TURN, PostgresDatabase, session_settings, with_driver
 from zoo.db.rights import find_zoo, owner_to_be
 
 LOCK = 0x0F11200  # the advisory lock that lets one process at a time migrate a Postgres zoo
@@ -28,9 +28,11 @@ def upgrade(database: Database, revision: str = "head") -> None:
 def _upgrade_postgres(database: PostgresDatabase, command: Any, config: Any, revision: str) -> None:
     import sqlalchemy
 
-    engine = make_engine(database.url, statement_seconds=0)
+    arguments, settings = session_settings(database.url, statement_seconds=0)
+    engine = sqlalchemy.create_engine(with_driver(database.url), connect_args=arguments)
     try:
         with engine.begin() as connection:
+            connection.exec_driver_sql(settings)
 
             def rows(sql: str, **values: Any) -> Any:
                 return connection.execute(sqlalchemy.text(sql), values).all()
@@ -42,6 +44,8 @@ def _upgrade_postgres(database: PostgresDatabase, command: Any, config: Any, rev
                     connection.execute(sqlalchemy.text(f"SET LOCAL ROLE {owner}"))
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+    except sqlalchemy.exc.DBAPIError as error:
+        raise error.orig or error from error
     finally:
         engine.dispose()
 

@@ -114,7 +114,14 @@ def test_a_value_of_any_depth_is_seen() -> None:
 )
 def test_what_a_test_looks_at(line: str, looks: str) -> None:
     assert traits(line, "f").looks == looks
-    assert bool(due("asserts", line, "f", "def f(x): return x", ALIKE)) == bool(looks)
+    assert bool(due("asserts", line, "f", "import random\ndef f(x): return x", ALIKE)) == bool(looks)
+
+
+def test_random_numbers_of_a_test_are_nothing_to_a_program_that_draws_none() -> None:
+    line = "import random\nassert f(random.random())"
+    assert not due("asserts", line, "f", "def f(x): return x", ALIKE)
+    assert due("asserts", line, "f", "def f(x): return __import__('ran' + 'dom').random()", ALIKE)
+    assert due("asserts", line + "\nimport sys", "f", "def f(x): return x", ALIKE) == "the module sys"
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,19 @@ def test_an_object_that_cannot_be_asked_any_more_ends_only_its_program(end: str)
     with open_sandbox(workers=1, tier="namespaces") as opened:
         found = [verdict.verdict for verdict in opened.run([program("r", test, completion), program("s", test)])]
     assert found == ["failed", "passed"]
+
+
+def test_a_test_and_a_program_draw_from_one_generator() -> None:
+    """The state goes with each call where the program may draw, with forecast calls and without, and back if it drew."""
+    test = (
+        "import random\ndef check(candidate):\n    random.seed(7)\n    a, b = random.random(), random.random()\n"
+        "    random.seed(7)\n    assert random.random() == a\n    assert candidate(1, 2) == 3\n"
+        "    assert (random.random() == b) is not candidate.__doc__.startswith('draws')\n"
+    )
+    still = "    'still'\n    return a + b\n"
+    drawing = "    'draws'\n    import random\n    return a + b + 0 * int(random.random())\n"
+    lying = "    'draws'\n    import random\n    return a + b\n"
+    with open_sandbox(workers=1, tier="namespaces") as opened:
+        programs = [program(str(i), test, one) for i, one in enumerate([still, drawing, lying, still, drawing] * 2)]
+        found = {int(one.id): one.verdict for one in opened.run(programs)}
+    assert [found[i] for i in range(10)] == ["passed", "passed", "failed", "passed", "passed"] * 2
