@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Column, Row
 from dashboard.board.front import AXES
-from dashboard.board.view import SUITES, Bounds, Shown, View
+from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View, column_of_benchmark
 from dashboard.escape import cut
 from zoo.cli.output import count
 from zoo.errors import ZooError, unknown
@@ -85,11 +85,12 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     columns = {column_name(column): column.key for column in board.columns} | {c.key: c.key for c in board.columns}
     rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
     orders = {title: key for key, title in ORDERS.items()} | {key: key for key in ORDERS} | columns
+    orders |= {one.benchmark: column_of_benchmark(board, one.benchmark) for one in board.columns if one.main}
     all_years = years(board)
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
     fields: dict[str, Any] = {
-        "suite": _choice(query, "suite", tuple(SUITES), "talk"), "search": "".join(query.get("search", ())[-1:]),
+        "suite": _choice(query, "suite", tuple(SUITES), DEFAULT), "search": "".join(query.get("search", ())[-1:]),
         "shown": _choice(query, "shown", get_args(Shown), "all"),
         "complete": _choice(query, "complete", ("true", "false"), "false") == "true",
         "every_metric": _choice(query, "every", ("true", "false"), "false") == "true",

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, value_text
+from dashboard.board.cells import Board, Column, Row, merit, value_text
 from dashboard.board.facts import UNKNOWN, known
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
-from evals.stats.ranks import Standing
 from zoo.cli.output import cell as number_text
 from zoo.records import Origin, Record
 
@@ -50,16 +49,30 @@ def answers(shown: Board) -> tuple[Answer, ...]:
     rows = [row for row in shown.rows if row.own or row.weights]
     found = []
     for origin in ("measured", "reported"):
-        columns = [c for c in shown.columns if c.origin == origin and c.main and not c.mixed]
-        ranked = [(column, column_ranks(rows, column.key)) for column in columns]
-        leading = max(ranked, key=lambda pair: (pair[0].one_protocol, len(pair[1])), default=None)
-        if leading is not None and leading[1]:
-            found.append(_answer(rows, *leading))
+        column = leading([column for column in shown.columns if column.origin == origin], rows)
+        if column is not None:
+            found.append(answer_of(rows, column))
     return tuple(found)
 
 
-def _answer(rows: Sequence[Row], column: Column, ranks: dict[str, Standing]) -> Answer:
-    best = sorted((row for row in rows if row.key in ranks), key=lambda row: -row.cells[column.key].value)
+def leading(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
+    """The column that an answer is read from; None if none ranks a row.
+
+    One protocol before many; then the most rows; then the most groups that are told apart; then the board's order.
+    """
+
+    def weight(column: Column) -> tuple[bool, int, int]:
+        ranks = column_ranks(rows, column.key)
+        return column.one_protocol, len(ranks), len({standing.group for standing in ranks.values()})
+
+    best = max((column for column in columns if column.main and not column.mixed), key=weight, default=None)
+    return best if best is not None and weight(best)[1] else None
+
+
+def answer_of(rows: Sequence[Row], column: Column) -> Answer:
+    """The answer of one column among these rows, of which one at least has an interval there."""
+    ranks = column_ranks(rows, column.key)
+    best = sorted((row for row in rows if row.key in ranks), key=lambda row: -merit(row.cells[column.key]))
     leaders = [row for row in best if ranks[row.key].first == 1]
     certain = len(leaders) == 1 and len(best) > 1
     return Answer(
@@ -150,3 +163,14 @@ def _unknown_to_condition(board: Board, view: View, shown: set[str]) -> list[str
         for word, number in found.items()
         if number
     ]
+
+
+def leak_notes(rows: Sequence[Row], column: Column) -> tuple[str, ...]:
+    """Which of the named rows saw how many of a column's samples in training, a sentence each."""
+    notes = []
+    for row in rows[:NAMED]:
+        cell = row.cells.get(column.key)
+        if cell is not None and cell.overlaps and cell.samples:
+            clean = f"; {cell.clean:.1f} on the unseen" if cell.clean is not None else ""
+            notes.append(f"⚑ {cut(row.label, 48)}: {cell.overlaps:,} of {cell.samples:,} seen in training{clean}.")
+    return tuple(notes)

@@ -19,7 +19,7 @@ from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.metrics import Metric, metric_of
-from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
+from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE, about
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
 TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables as the talk prints them"
@@ -279,8 +279,11 @@ def compare_column(column: Column, columns: Iterable[Column]) -> str:
     if column.origin == "measured":
         return "All rows of this column had the same prompt bytes, decoding and extraction: compare them paired."
     measured = [c for c in columns if c.origin == "measured" and c.benchmark == column.benchmark]
+    note = f" {told}" if (told := about(column.source)) else ""
+    if column.one_protocol:
+        return f"Its source measured all rows of this column in one way: compare them with each other only.{note}"
     if part := not_comparable(column.subset, None, None):
-        return f"Not comparable with other columns: this is {part}."
+        return f"Not comparable with other columns: this is {part}.{note}"
     if not measured:
         return "This benchmark was not measured here; compare only within this column and its source."
     if all(not_comparable("", column.shots, c.shots) for c in measured):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from evals.stats.power import smallest_paired, smallest_unpaired, weakest
 from evals.stats.real import real_resolution
+from evals.stats.signal import PairTest
 from zoo import coverage
 from zoo.cli import output
 from zoo.metrics import metric_of
@@ -87,6 +88,7 @@ class Column(Record, frozen=True):
     mixed        its rows come from several papers, each under its own protocol: nothing here ranks them
     one_protocol its rows were all measured by its source in one way: they may be ranked among themselves
     comparable   whether and why its numbers may be compared with the benchmark's other columns
+    tests        of each pair of its rows on the same samples, by their keys, if the samples of all are here
     """
 
     key: str
@@ -109,6 +111,7 @@ class Column(Record, frozen=True):
     talk: bool = False
     one_protocol: bool = False
     comparable: str = ""
+    tests: tuple[PairTest, ...] = ()
 
 
 class Row(Record, frozen=True):
@@ -120,6 +123,7 @@ class Row(Record, frozen=True):
     released         its month, where it is known
     style, weights, licence  empty: not known
     variant          what tells it from other rows of the same model, such as the weights' precision
+    model            the same for rows whose training differs by the seed alone; empty: not known
     """
 
     key: str
@@ -140,6 +144,7 @@ class Row(Record, frozen=True):
     licence: str = ""
     released: str = ""
     variant: str = ""
+    model: str = ""
 
 
 def size_text(row: Row) -> str:

@@ -33,6 +33,7 @@ from dashboard.board.cells import (
 from dashboard.board.front import AXES, column_front
 from dashboard.board.html_table import LEGEND, read_asset, render_table
 from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, column_prior
 from dashboard.data.table_files import csv_text, latex_text, parquet_bytes
 from dashboard.escape import html, latex, markdown
 from zoo.cli.output import NONE, count, range_text
@@ -187,6 +188,11 @@ def as_data(board: Board, notes: tuple[str, ...] = ()) -> dict[str, Any]:
             shown = cells[row["key"]][key]
             cell |= {"at_chance": at_chance(shown), "coverage_note": coverage_note(shown)}
             cell["front"] = [axis for axis, on in fronts[key].items() if row["key"] in on]
+    signals, columns = board_signals(board, ranks), {column.key: column for column in board.columns}
+    for column in data["columns"]:
+        prior = column_prior(board, columns[column["key"]])
+        column["signal"] = msgspec.to_builtins(signals.get(column["key"]))
+        column["decision_accuracy"] = msgspec.to_builtins(prior)
     return {"notes": list(notes), "answers": msgspec.to_builtins(answers(board)), **data}
 
 

@@ -3,9 +3,17 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dashboard.board.cells import Board, Row
+from dashboard.board.cells import Board, Cell, Row
 from evals.stats.ranks import RankSpan, Standing, merit_span, standings
 from zoo.metrics import metric_of
+
+
+def span_of(cell: Cell) -> RankSpan | None:
+    """A cell as a value with its interval, larger being better; None if it has none."""
+    if cell.low is None or cell.high is None:
+        return None
+    clusters = cell.clusters if cell.clusters < (cell.n or 0) else 0
+    return merit_span(metric_of(cell.metric), cell.value, cell.low, cell.high, clusters)
 
 
 def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
@@ -14,14 +22,7 @@ def column_ranks(rows: Iterable[Row], key: str) -> dict[str, Standing]:
     The ranks of a column hold simultaneously with 95% confidence. A column is one protocol, so measured and
     published numbers never mix.
     """
-    spans = {
-        row.key: merit_span(
-            metric_of(cell.metric), cell.value, cell.low, cell.high,
-            clusters=cell.clusters if cell.clusters < (cell.n or 0) else 0,
-        )
-        for row in rows
-        if (cell := row.cells.get(key)) and cell.low is not None and cell.high is not None
-    }  # fmt: skip
+    spans = {row.key: span for row in rows if (cell := row.cells.get(key)) and (span := span_of(cell))}
     return dict(zip(spans, _standings(tuple(spans.values())), strict=True))
 
 

@@ -10,6 +10,8 @@ from dashboard.board import benchmarks
 from dashboard.board.answer import answers
 from dashboard.board.cells import Board, Cell, Column, cell_text, merit, overlap_notes, size_text
 from dashboard.board.export import NOTE, heading
+from dashboard.board.ranks import board_ranks
+from dashboard.board.signal import board_signals, head_texts
 from dashboard.escape import cut
 from zoo.cli import output
 from zoo.cli.output import NONE, count
@@ -155,6 +157,11 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
+    signals = board_signals(board, board_ranks(board))
+    for column in board.columns:
+        text = head_texts(board, column, signals.get(column.key))[1]
+        if column.origin == "measured" and column.key in signals:
+            lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text}.")
     if any(column.origin == "reported" for column in board.columns):
         lines.append(NOTE)
         own = {c.benchmark for c in board.columns if c.origin == "measured"}

@@ -70,6 +70,21 @@ def compare_checkpoints(
     return adjust(comparisons)
 
 
+def default_pair(registry: "Registry", labels: Sequence[str], first: str = "") -> tuple[str, str]:
+    """The newest checkpoint whose parent has scores too, and that parent; else the two newest.
+
+    labels  at least one, newest first
+    first   not the newest, but this one, with its parent or else the newest other
+    """
+    by_digest = {registry.get(label).digest: label for label in labels}
+    for label in [first] if first else labels:
+        for parent in registry.get(label).parents:
+            if parent.digest in by_digest:
+                return label, by_digest[parent.digest]
+    chosen = first or labels[0]
+    return chosen, next((label for label in labels if label != chosen), chosen)
+
+
 def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointComparison, ...]:
     """The comparisons with Holm's p over all that have one, in place of the p that each has alone."""
     tested = [pair for pair in comparisons if pair.p is not None and pair.difference is not None]

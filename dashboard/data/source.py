@@ -1,22 +1,28 @@
 """Loads the board from the environment's zoo, opened read-only, and the published table."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
+from dashboard.escape import cut
+from evals.results.signal import MOST_ROWS, read_models, read_tests
 from evals.results.split import current_scores
+from evals.stats.signal import PairTest
 from evals.tasks import benchmark_of
 from zoo import published, settings
 from zoo.db.query import list_tasks
-from zoo.db.rows import read_elsewhere, read_sandboxes
+from zoo.db.rows import read_elsewhere, read_results_of, read_sandboxes
 from zoo.lineage import unique_tokens
-from zoo.records import Subset
+from zoo.metrics import Metric, metric_of
+from zoo.records import Score, Subset
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -38,6 +44,17 @@ def open_zoo() -> Iterator["Registry | None"]:
 
     with open_registry(readonly=True) as registry:
         yield registry
+
+
+def missing_zoo() -> str:
+    """What to say where the environment's zoo is not there; empty if it is."""
+    file = _sqlite_file()
+    if file is None or file.exists():
+        return ""
+    return (
+        f"No zoo at {cut(str(file.parent), 200)} (PHIZOO_HOME, PHIZOO_DB). `phizoo quickstart` makes one. "
+        "Below: published numbers only, none measured here."
+    )
 
 
 def _sqlite_file() -> Path | None:
@@ -73,12 +90,39 @@ def load_board(
     newest = None if all_versions else tuple(imported)
     scores, splits = current_scores(registry, _tasks_of(registry, suite), newest)
     checkpoints = registry.list(all_versions=all_versions)
-    return build_board(
+    board = build_board(
         imported=imported, checkpoints=checkpoints, scores=scores, splits=splits,
         protocols=registry.protocols(), tiers=read_sandboxes(registry.database, newest),
         reported=published.load(), subset=subset,
         unique_tokens=unique_tokens(registry, [checkpoint.digest for checkpoint in checkpoints]),
     )  # fmt: skip
+    return _with_signal(registry, board, scores, read_models(registry, checkpoints))
+
+
+def _with_signal(registry: "Registry", board: Board, scores: Iterable[Score], models: Mapping[str, str]) -> Board:
+    """The board with what its columns' signal needs: the rows that are runs of one model, and tests of its pairs."""
+    rows = [replace(row, model=models.get(row.digest, "")) for row in board.rows]
+    if board.subset != "all":
+        return replace(board, rows=tuple(rows))
+    by_cell = {(score.checkpoint, score.run, score.metric): score for score in scores if score.subset == "all"}
+    results: dict[str, dict[str, str]] = {}
+    columns = []
+    for column in board.columns:
+        cells = {row.key: (row.digest, cell) for row in rows if (cell := row.cells.get(column.key))}
+        if column.origin == "measured" and column.main and 2 <= len(cells) <= MOST_ROWS:
+            found = {key: by_cell.get((digest, cell.run, column.metric)) for key, (digest, cell) in cells.items()}
+            if column.task not in results:
+                results[column.task] = read_results_of(registry.database, column.task)
+            known = {key: score for key, score in found.items() if score is not None}
+            tests = read_tests(registry, known, results[column.task]) if len(known) == len(cells) else ()
+            column = replace(column, tests=tuple(_shown(test, metric_of(column.metric)) for test in tests))
+        columns.append(column)
+    return replace(board, columns=tuple(columns), rows=tuple(rows))
+
+
+def _shown(test: PairTest, metric: Metric) -> PairTest:
+    """A test in the unit of the board's cells."""
+    return replace(test, value=metric.shown(test.value), low=metric.shown(test.low), high=metric.shown(test.high))
 
 
 def _tasks_of(registry: "Registry", suite: str) -> list[str] | None:

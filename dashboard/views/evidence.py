@@ -89,11 +89,9 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
             st.warning(text(str(error)))
             return
         protocol = registry.protocols().get(column.fingerprint)
-    st.markdown("**Reproduce**")
-    commands = evidence.reproduction_commands(header, row)
-    st.code("\n".join(map(plain, commands)), language="bash", wrap_lines=True)
+    show_commands(evidence.reproduction_commands(header, row))
     st.table({"": dict(evidence.run_facts(header, cell))})
-    with st.expander("The run's whole header"):
+    with st.expander("All facts of the run"):
         st.json(header, expanded=1)
     if protocol is not None:
         st.markdown(f"**Prompt of the first sample**, byte by byte ({len(protocol.prompt.encode())} bytes)")
@@ -101,3 +99,13 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
         st.json({"decoding": protocol.decoding, "fingerprint": column.fingerprint}, expanded=False)
     if "samples" in st.session_state["pages"]:
         st.page_link(_page("samples"), label="Open the samples", query_params={"run": cell.run})
+
+
+def show_commands(commands: list[str]) -> None:
+    """Draws how to make the number again: a box, and so a copy button, for each command."""
+    st.markdown("**Make this number again**")
+    titles = ("Check the kept run: score its answers anew", "Run it anew")
+    for title, command in zip((*titles, *("" for _ in commands[2:])), commands, strict=False):
+        if title:
+            st.caption(title)
+        st.code(plain(command), language="bash", wrap_lines=True)

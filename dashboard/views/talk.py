@@ -5,7 +5,8 @@ import re
 import streamlit as st
 
 from dashboard import charts
-from dashboard.board.html_table import render_table
+from dashboard.board.blocks import make_blocks
+from dashboard.board.html_table import render_blocks
 from dashboard.board.view import View, select
 from dashboard.data import source, talk
 from dashboard.data.notes import LIFT
@@ -21,7 +22,8 @@ def page() -> None:
     st.subheader("Code Llama 34B, Phi-1, Phi-1 (WR + Tile)", anchor=False)
     style.show_notes(style.load_notes("headline"))
     view = View(suite="headline")
-    style.show_board(render_table(select(board, view), view), "headline", _open_cell, _ignore)
+    shown = select(board, view)
+    style.show_board(render_blocks(shown, make_blocks(shown, view), view), "headline", on_opened_change=_open_cell)
     if cell := st.query_params.get("cell", ""):
         evidence.open_cell(board, cell)
     st.subheader("Data: filtered, synthetic, exercises", anchor=False)
@@ -60,10 +62,6 @@ def page() -> None:
 def _open_cell() -> None:
     if cell := st.session_state["headline"].get("opened"):
         st.query_params["cell"] = cell
-
-
-def _ignore() -> None:
-    """Three rows need no sorting."""
 
 
 def show_bars(column: "st.delta_generator.DeltaGenerator", rows: list[talk.Bar], title: str) -> None:

@@ -13,10 +13,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("evals.cli.show:runs", "List the runs on this machine, newest first."),
     "show": ("evals.cli.show:show", "Show a run, or one of its samples to the byte."),
     "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
-    "export": ("evals.cli.reproduce:export", "Write a run's samples and its card as files."),
+    "export": ("evals.cli.reproduce:export", "Write cells with their samples as files, of ours or of another tool."),
     "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
+    "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),
@@ -48,7 +49,10 @@ SANDBOX: dict[str, tuple[str, str]] = {
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED)
+DAILY = ("run", "runs", "show", "compare", "ranks", "tasks")
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED, daily=DAILY)
 def evaluate() -> None:
     """Score checkpoints on tasks, and keep every sample.
 

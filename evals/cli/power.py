@@ -1,4 +1,4 @@
-"""`phizoo eval tasks --power`: the smallest differences that a task resolves, and the samples a difference needs."""
+"""`phizoo eval tasks --power`: the differences that a task resolves, and what it tells apart among the models here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,8 +59,9 @@ def plan(task: "Task", samples: "Sequence[Sample]", draws: int = 1) -> "Effectiv
 def show_power(
     names: Sequence[str], difference: float | None, score: float, pair: tuple[str, str] | None, as_json: bool
 ) -> None:
-    """Prints for each task its resolution, and the samples or draws that `difference` points need."""
+    """Prints for each task its resolution, its signal here, and the samples or draws that `difference` points need."""
     from evals.results.ranking import estimate_needs, observe_pair
+    from evals.results.signal import prior_text, signal_text, task_signal
     from evals.stats.power import resolution
     from evals.suites import find_tasks
     from zoo.registry import open_registry
@@ -70,8 +71,10 @@ def show_power(
     rows: list[dict[str, Any]] = []
     with open_registry(readonly=True) as registry:
         for task in find_tasks(",".join(names)):
+            signal, prior = task_signal(registry, task)
+            known = {"signal": signal, "decision_accuracy": prior}
             if not metric_of(task.metrics[0]).is_share:
-                rows.append(_real_row(registry, task, difference, pair))
+                rows.append(_real_row(registry, task, difference, pair) | known)
                 continue
             seen = observe_pair(registry, _pair(registry, pair, task)) if pair else None
             effective, note = (seen.effective, seen.text) if seen else _scored(registry, task) or _plan_local(task)
@@ -79,12 +82,16 @@ def show_power(
             row["resolution"] = resolution(effective, score / 100, seen.discordant if seen else None)
             if difference is not None:
                 row["needs"] = estimate_needs(difference / 100, score / 100, effective, seen)
-            rows.append(row)
+            rows.append(row | known)
     if as_json:
         emit_json(rows)
         return
     table([(row["task"], _row_text(row), row["note"]) for row in rows])
     for row in rows:
+        if row["signal"].noise.models:
+            click.echo(f"{row['task']}: {signal_text(row['signal'])}")
+        if row["decision_accuracy"]:
+            click.echo(f"{row['task']}: {prior_text(row['decision_accuracy'])}")
         if "needs" in row:
             _print_needs(row["task"], row["needs"], row.get("metric", ""))
 
@@ -127,7 +134,8 @@ def _scores_of(registry: "Registry", task: "Task") -> "list[Score]":
     return [
         score
         for score in chosen_scores(registry, task=task.name)
-        if protocols[score.protocol].name == task.protocol
+        if score.protocol in protocols
+        and protocols[score.protocol].name == task.protocol
         and (score.metric, score.subset) == (task.metrics[0], "all")
         and score.n + score.unscored == task.size
     ]

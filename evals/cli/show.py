@@ -61,7 +61,7 @@ def runs(renew: bool, checkpoint: str | None, as_json: bool) -> None:
             row["progress"] = f"{row['done']}/{row['asked']}"
         table(
             [(row["run"][:12], *(str(row[field]) for field in fields)) for row in rows],
-            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"),
+            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"), optional=("ENGINE", "STARTED"),
         )
 
 

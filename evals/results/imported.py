@@ -1,26 +1,29 @@
-"""Imports results that another tool measured, with their samples: lm-evaluation-harness 0.4 and EvalPlus 0.3.
+"""Imports results that another tool measured, with their samples, and results of another zoo in another tool's form.
 
 They stay apart from our own results: the engine is the tool's name, and the names of protocol and column end in
 "elsewhere". If a file holds the prompts and they are ours byte for byte, the samples get our ids and can be compared
 with our runs sample by sample. Not here: reading the files (`import_formats`).
 """
 
+import contextlib
 import datetime
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from evals.chat import ChatShape, chat_task
 from evals.datasets import load as datasets
+from evals.interchange.tool_results import SampleLine, TaskResults
 from evals.protocol import prompts_sha256, protocol, shown
 from evals.protocol_name import ProtocolName
 from evals.records import Facts, Result, Run, Sample, Verdict, encode_line
 from evals.results.import_check import check_results
-from evals.results.import_formats import SampleLine, TaskResults
 from evals.results.publish import publish
 from evals.results.publish import scores as run_scores
+from evals.results.task_of_run import task_of_protocol
 from evals.run import FinishedRun
 from evals.stats.pass_at_k import pass_metrics
 from evals.task import Task
@@ -31,6 +34,7 @@ from zoo.metrics import metric_of
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
 
+OWN_NAMES = ("lm-eval", "evalplus")  # tools whose metrics have our names, or another meaning
 IN_PARTS = ("mmlu", "bbh", "gsm8k")  # tasks of which other tools have subtasks or variants, named TASK_PART
 
 
@@ -38,6 +42,7 @@ class ImportedRun(Record, frozen=True):
     """One imported run.
 
     same       samples whose prompt is ours byte for byte; None: the file has no prompts
+    asked      its samples
     published  False for a part of a task, which would not be comparable with whole ones
     """
 
@@ -46,6 +51,7 @@ class ImportedRun(Record, frozen=True):
     column: str
     scores: tuple[Score, ...]
     same: int | None
+    asked: int = 0
     published: bool = True
 
 
@@ -64,6 +70,7 @@ def import_results(
             raise ZooError(f"{tool_run.file} does not say which model it is of; name it: --model NAME")
         digest_, label = _who(registry, label)
         task, same, lines = _ours(tool_run)
+        tool_run, lines = _under_our_metric(tool_run, task, lines)
         part = _part(tool_run, task, lines)
         record = _record(tool_run, task, lines, part)
         results = tuple(_result(line) for line in lines)
@@ -76,8 +83,11 @@ def import_results(
             file.write(b"".join(map(encode_line, results)))
         write_json(folder / "header.json", msgspec.to_builtins(header))
         done = FinishedRun(header=header, protocols=records, results=results, path=folder / "results.jsonl")
-        scores = run_scores(done) if part else publish(registry, done)
-        prompts = any(line.asked for line in lines)
+        most = (
+            100.0 if tool_run.claimed else None
+        )  # another zoo has published it with the samples that it could not score
+        scores = run_scores(done) if part else publish(registry, done, max_unscored=most)
+        prompts = any(line.asked or line.messages for line in lines)
         taken.append(
             ImportedRun(
                 model=label,
@@ -85,6 +95,7 @@ def import_results(
                 column=record.column,
                 scores=tuple(scores),
                 same=same if prompts else None,
+                asked=len({line.sample for line in lines}),
                 published=not part,
             )
         )
@@ -165,19 +176,73 @@ def _ours(tool_run: TaskResults) -> tuple[Task | None, int, list[SampleLine]]:
             raise ZooError(f'{tool_run.file} has "{strange}", which {name} does not have{nearest(strange, ids)}')
         return task, 0, [msgspec.structs.replace(line, cluster=ids[line.sample]) for line in tool_run.lines]
     best = 0
-    for task in protocols(name).values():
-        by_bytes: dict[object, list[Sample]] = {}
-        for sample in task.samples():
-            by_bytes.setdefault(_bytes(task, sample), []).append(sample)
-        lines = []
-        for line in tool_run.lines:
-            if waiting := by_bytes.get(line.asked):
-                sample = waiting.pop(0) if len(waiting) > 1 else waiting[0]  # equal questions in their order
-                lines.append(msgspec.structs.replace(line, sample=sample.id, cluster=sample.cluster))
-        best = max(best, len(lines))
-        if len(lines) == len(tool_run.lines) == len({line.sample for line in lines}):
-            return task, len(lines), lines
+    for task in _candidates(name, tool_run):
+        lines, same = _as_samples(task, tool_run.lines)
+        best = max(best, same)
+        if lines is not None:
+            return task, same, lines
     return None, best, list(tool_run.lines)
+
+
+def _candidates(name: str, tool_run: TaskResults) -> Iterator[Task]:
+    """The protocols of a task that a tool may have asked: by chat if it sent messages, else completions."""
+    if tool_run.claimed:
+        with contextlib.suppress(ZooError, ValueError, LookupError, TypeError):  # a claim, which may be nonsense
+            record = msgspec.convert(tool_run.claimed, ProtocolRecord)
+            yield task_of_protocol(name, msgspec.to_builtins(record))
+    by_chat = any(line.messages for line in tool_run.lines)
+    for task in protocols(name).values():
+        if by_chat and task.asked is None:
+            yield chat_task(task, ChatShape())
+        elif by_chat == (task.asked is not None) or not by_chat:
+            yield task
+
+
+def _as_samples(task: Task, lines: Sequence[SampleLine]) -> tuple[list[SampleLine] | None, int]:
+    """The lines with our ids, if each has the prompt of one of the task's samples; and of how many samples that holds.
+
+    The draws of a sample have one prompt. Equal questions are taken in their order.
+    """
+    by_bytes: dict[object, list[Sample]] = {}
+    for sample in task.samples():
+        by_bytes.setdefault(_bytes(task, sample), []).append(sample)
+    taken: dict[str, Sample] = {}
+    for line in lines:
+        if line.sample not in taken and (waiting := by_bytes.get(_asked_bytes(line))):
+            taken[line.sample] = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+    samples = len({line.sample for line in lines if line.asked or line.messages})
+    unasked = [line for line in lines if not (line.asked or line.messages)]
+    known = {sample.id: sample for each in by_bytes.values() for sample in each} if unasked else {}
+    known |= {sample.id: sample for sample in taken.values()}
+    for line in unasked:  # a sample without a score, of which a record has the id alone
+        if line.fault and line.sample in known and samples:
+            taken[line.sample] = known[line.sample]
+    if len(taken) < len({line.sample for line in lines}) or len({sample.id for sample in taken.values()}) < len(taken):
+        return None, len(taken)
+    replaced = [
+        msgspec.structs.replace(line, sample=taken[line.sample].id, cluster=taken[line.sample].cluster)
+        for line in lines
+    ]
+    return replaced, len(taken)
+
+
+def _under_our_metric(
+    tool_run: TaskResults, task: Task | None, lines: list[SampleLine]
+) -> tuple[TaskResults, list[SampleLine]]:
+    """Results with our headline metric's name, where the tool has one verdict of right or wrong under its own.
+
+    The prompts are then ours; the tool's scorer is not, and the run's header names it.
+    """
+    if task is None or tool_run.tool in OWN_NAMES or tool_run.claimed or len(tool_run.metrics) > 1:
+        return tool_run, lines
+    (theirs,), ours = tool_run.metrics, task.metrics[0]
+    values = {line.metrics[theirs] for line in lines if not line.fault}
+    if theirs in task.metrics or not metric_of(ours).is_share or not values <= {0.0, 1.0}:
+        return tool_run, lines
+    renamed = [
+        line if line.fault else msgspec.structs.replace(line, metrics={ours: line.metrics[theirs]}) for line in lines
+    ]
+    return msgspec.structs.replace(tool_run, metrics=(ours,), scorer=theirs), renamed
 
 
 def _has_samples(name: str) -> bool:
@@ -191,7 +256,17 @@ def _has_samples(name: str) -> bool:
 
 
 def _bytes(task: Task, sample: Sample) -> object:
+    """What a sample asks, to be compared with `_asked_bytes`: (context, continuation) pairs, or a chat's messages."""
+    if task.asked is not None:
+        asked = task.asked(sample)
+        return tuple((message.role, message.content) for message in asked[0][0]), tuple(part for _, part in asked)
     return task.pairs(sample) if task.pairs else ((shown(task, sample), ""),)
+
+
+def _asked_bytes(line: SampleLine) -> object:
+    if line.messages:
+        return line.messages, tuple(part for _, part in line.asked) or ("",)
+    return line.asked
 
 
 def _part(tool_run: TaskResults, task: Task | None, lines: Sequence[SampleLine]) -> str:
@@ -246,18 +321,19 @@ def _as_ours(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
 
 
 def _result(line: SampleLine) -> Result:
+    more = {name: value for name, value in line.more.items() if name != "bare"}
     if line.fault:
+        fields: dict[str, Any] = {"detail": line.fault, **more, "verdict": "unscored"}
         return Result(
-            sample=line.sample, draw=line.draw, score=None, text=line.text, verdict="unscored", cluster=line.cluster,
-            detail=line.fault,
+            sample=line.sample, draw=line.draw, score=None, text=line.text, answer=line.answer, cluster=line.cluster,
+            **fields,
         )  # fmt: skip
-    values = list(line.metrics.values())
-    share = metric_of(next(iter(line.metrics))).is_share
-    verdict: Verdict = "read" if not share else "passed" if values[0] == 1.0 else "failed"
+    name, value = next(iter(line.metrics.items()))
+    verdict: Verdict = "read" if not metric_of(name).is_share else "passed" if value == 1.0 else "failed"
+    fields = {"verdict": verdict, "detail": line.detail, **more}
     return Result(
-        sample=line.sample, draw=line.draw, score=values[0], metrics=line.metrics, answer=line.answer, text=line.text,
-        verdict=verdict, cluster=line.cluster, logprobs=line.logprobs,
-        detail=line.detail, trials=line.trials,
+        sample=line.sample, draw=line.draw, score=value, metrics={} if "bare" in line.more else line.metrics,
+        answer=line.answer, text=line.text, cluster=line.cluster, logprobs=line.logprobs, trials=line.trials, **fields,
     )  # fmt: skip
 
 
@@ -265,7 +341,7 @@ def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpo
     date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     facts = Facts(
         engine=tool_run.tool, version=tool_run.release, dtype=tool_run.dtype, device=tool_run.device,
-        context_tokens=tool_run.context_tokens, identity={"file": tool_run.file, "sha256": tool_run.sha256},
+        context_tokens=tool_run.context_tokens, identity={"file": tool_run.file, "sha256": tool_run.sha256, **({"scorer": tool_run.scorer} if tool_run.scorer else {})},
     )  # fmt: skip
     draws = 1 + max((line.draw for line in tool_run.lines), default=0)
     return Run(
@@ -273,4 +349,5 @@ def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpo
         checkpoint_label=label, task=record.task, protocol=msgspec.to_builtins(record),
         fingerprint=record.fingerprint, backend=facts, seed=tool_run.seed, draws=draws, limit=None, samples=samples,
         hardware={}, versions=tool_run.versions, commit=tool_run.commit, started=date if tool_run.date else "",
+        command=tool_run.command,
     )  # fmt: skip

@@ -41,7 +41,7 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     name = name_of_run(header)
     if name.imported and name.own not in protocols(header.task):
         return SampleView(prompt="", why="tokens fed: another tool's own prompts, which it kept")
-    task = _bind(header, task_of_run(header))
+    task = bind_run(header, task_of_run(header))
     if (before := header.protocol["task_version"]) != task.version:
         own = f"the prompt of version {before} is not kept, here is version {task.version} of {header.task}"
         return SampleView(prompt="", why=f"tokens fed: not known here ({own})")
@@ -59,7 +59,7 @@ def view_sample(header: Run, sample_id: str) -> SampleView:
     return _encode(header, task, sample, tokens)
 
 
-def _bind(header: Run, task: Task) -> Task:
+def bind_run(header: Run, task: Task) -> Task:
     """The task with the template of the run's checkpoint, if it was asked by chat and the checkpoint is here."""
     from zoo.registry import open_registry
 

@@ -1,6 +1,7 @@
 """The task that a run was made on and the commands that make it again, both from its header alone."""
 
 import shlex
+from typing import Any
 
 import msgspec
 
@@ -23,23 +24,32 @@ def task_of_run(header: Run) -> Task:
 
     Raises  ZooError when the task no longer has that protocol, or another tool measured under its own
     """
-    name = name_of_run(header)
-    task = find_task(f"{header.task}@{name.own}")
-    if (shape := shape_of_run(header)) is not None:
+    return task_of_protocol(header.task, header.protocol)
+
+
+def task_of_protocol(name_of_task: str, protocol: dict[str, Any]) -> Task:
+    """The task of a protocol's record, as plain data; as `task_of_run`."""
+    name = ProtocolName.parse(str(protocol["name"]))
+    task = find_task(f"{name_of_task}@{name.own}")
+    if (shape := _shape_of(protocol)) is not None:
         task = chat_task(task, shape)
-    if header.protocol["decoding"]:
-        decoding = msgspec.convert(header.protocol["decoding"], Decoding)
+    if protocol["decoding"]:
+        decoding = msgspec.convert(protocol["decoding"], Decoding)
         task = msgspec.structs.replace(task, decoding=decoding)
     if name.boundary:
         task = change_ending(task, "\n" if name.newline else "", name.boundary)
     if name.rescored_as:
         task = rescored_task(task, name.rescored_as)
-    return msgspec.structs.replace(task, protocol=name.render())
+    return msgspec.structs.replace(task, protocol=name.replace(imported=False).render())
 
 
 def shape_of_run(header: Run) -> ChatShape | None:
     """How a run was asked by chat, with its template and day; None: as a completion."""
-    chat = header.protocol.get("chat")
+    return _shape_of(header.protocol)
+
+
+def _shape_of(protocol: dict[str, Any]) -> ChatShape | None:
+    chat = protocol.get("chat")
     return msgspec.convert(chat, ChatShape) if chat else None
 
 

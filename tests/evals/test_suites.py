@@ -45,7 +45,7 @@ def test_names_commas_and_suites_mix_and_each_task_comes_once() -> None:
         ("suite:phi-3", 'no suite "phi-3" (nearest: "phi-2")'),
         ("humaneval@opena", 'no protocol "opena" (nearest: "openai")'),
         ("arc_easy@nothing-quick", 'no protocol "nothing-quick"'),
-        ("hellaswag@lm-eval-10", "the hub does: Rowan/hellaswag, data/train"),
+        ("hellaswag@lm-eval-10", "the hub (Rowan/hellaswag, data/train-00000-of-00001.parquet)"),
         ("arc_challenge@lm-eval-25", "0-shot is available: arc_challenge@lm-eval"),
         (" , ", "names no task"),
     ],

@@ -6,7 +6,7 @@ import click
 
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET
 from zoo.cli.models_show import echo_checkpoints
-from zoo.cli.options import AS_JSON, open_registry
+from zoo.cli.options import AS_JSON, QUANTITY, open_registry
 from zoo.cli.output import count, emit_json, table
 from zoo.errors import ZooError
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.option("--tag", multiple=True, help="With this tag; may be given several times.")
 @click.option("--parent", shell_complete=A_CHECKPOINT, metavar="CHECKPOINT", help="Made directly from this checkpoint.")
 @click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on this dataset (name or digest).")
-@click.option("--min-parameters", type=float, help="At least this many parameters.")
-@click.option("--max-parameters", type=float, help="At most this many parameters.")
+@click.option("--min-parameters", type=QUANTITY, help="At least this many parameters, such as 50M.")
+@click.option("--max-parameters", type=QUANTITY, help="At most this many parameters, such as 500M.")
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many.")
 @AS_JSON
 def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filters: Any) -> None:
@@ -104,7 +104,7 @@ def variants(name: str | None, as_json: bool) -> None:
     Example:  phizoo models variants
               phizoo models variants phi-2 --json
     """
-    from zoo.phi_variants import VARIANTS, get_variant
+    from zoo.published.phi_variants import VARIANTS, get_variant
 
     chosen = [get_variant(name)] if name else list(VARIANTS.values())
     if as_json:

@@ -45,7 +45,7 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Iterable[Checkpoint]", 
         click.echo(none)
         return
     columns = ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES")
-    table(chain([first], rows), columns)
+    table(chain([first], rows), columns, optional=("DIGEST", "FAMILY", "ALIASES", "TOKENS", "WEIGHTS", "CREATED"))
 
 
 def _rows(registry: "Registry", checkpoints: "Iterable[Checkpoint]") -> "Iterator[tuple[str, ...]]":

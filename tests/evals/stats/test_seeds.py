@@ -7,7 +7,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from evals.stats.intervals import mean_interval, wilson
-from evals.stats.seeds import combine
+from evals.stats.seeds import combine, combined_difference
 
 
 def test_variances_are_those_of_the_analysis_of_variance() -> None:
@@ -108,3 +108,28 @@ def test_all_wrong_and_all_right_have_a_width(score: float) -> None:
 def test_what_cannot_be_combined_is_refused(runs: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="two or more runs"):
         combine(runs)
+
+
+@pytest.mark.parametrize(("seeds", "seed_spread", "sample_spread"), [(3, 0.02, 0.1), (3, 0.0, 0.2), (5, 0.05, 0.02)])
+def test_the_interval_of_a_difference_covers_seeds_and_problems(
+    seeds: int, seed_spread: float, sample_spread: float
+) -> None:
+    generator, within, false = np.random.default_rng(5), 0, 0
+    for trial in range(400):
+        true = 0.0 if trial % 2 else 0.3
+        problems = generator.normal(true, sample_spread, 60)  # the true difference differs from problem to problem
+        shared = generator.normal(2.0, 1.0, (seeds, 60))
+        gaps = problems + generator.normal(0, seed_spread, (seeds, 1)) + generator.normal(0, 0.05, (seeds, 60))
+        stat = combined_difference((shared + gaps).tolist(), shared.tolist())
+        within += stat.low <= true <= stat.high
+        false += true == 0 and stat.p <= 0.05
+        assert (stat.p <= 0.05) == (stat.low > 0 or stat.high < 0)
+    assert 0.91 * 400 <= within <= 0.985 * 400
+    assert false <= 0.09 * 200
+
+
+def test_a_difference_needs_the_same_seeds_and_problems() -> None:
+    for first, second in (([[1.0, 2.0]], [[1.0, 2.0]]), ([[1.0, 2.0]] * 2, [[1.0, 2.0, 3.0]] * 2), ([[1.0]] * 2,) * 2):
+        with pytest.raises(ValueError, match="same two or more seeds"):
+            combined_difference(first, second)
+    assert combined_difference([[1.0, 2.0]] * 2, [[1.0, 2.0]] * 2).p == 1.0
