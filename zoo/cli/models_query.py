@@ -34,7 +34,7 @@ def find(conditions: tuple[str, ...], order: str, limit: int | None, as_json: bo
 
     A condition compares fields (name family licence tag parent dataset source created quantisation quantised version
     chat parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
-    TASK.high, in 0..1; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
+    TASK.high, in 0..1 or bits per byte; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
     joins them with and, or, not and parentheses. 3e9, 3B and 350M are numbers.
 
     \b

@@ -6,7 +6,8 @@
     chat = yes                       with a chat template
 
 A score condition holds if any protocol of that task gave such a score, in its newest version and in the run that
-stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
+stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1, or in the metric's unit. Values are bound and never
+become SQL text.
 """
 
 import math
