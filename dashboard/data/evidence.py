@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dashboard.board.cells import Cell, Column, Row, overlap_text, run_texts
+from evals.decisions.cost import cost_text
 from evals.records import Result, Run
 from evals.results.history import cell_history
 from evals.results.task_of_run import commands
@@ -64,6 +65,7 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",
         "training data": overlap_text(cell, why=True) or NOT_SEARCHED,
         "sandbox": header.get("sandbox") or "no program was run",
+        "cost": cost_text(header),
         "started": str(header.get("started", "")),
         "commit": str(header.get("commit", "")),
         "versions": ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items()),

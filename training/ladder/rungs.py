@@ -75,7 +75,7 @@ class Scale(Record, frozen=True, kw_only=True):
     methods: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact")
     depths: tuple[Depth, ...] = ("copy", "zero")
     task: str = "mini_exercises"
-    bits: dict[str, str] = {kind: f"{name}-quick2" for kind, name in SMALL_BITS.items()}
+    bits: dict[str, str] = msgspec.field(default_factory=SMALL_BITS.copy)
 
     @property
     def tasks(self) -> tuple[str, ...]:

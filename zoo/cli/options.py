@@ -1,5 +1,6 @@
 """Options that commands of several groups share, and options that still accept a former name."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -8,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
-from zoo.errors import ZooError
 from zoo.protocol_names import BETWEEN_NAMES, current_spec
-from zoo.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 Decorator = Callable[[Any], Any]
+UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+_NUMBER = re.compile(r"(\d[\d_,]*(?:\.\d+)?(?:e[+-]?\d{1,4})?)\s*([kmbgt]?)", re.I)
 
 AS_JSON: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 TIER: Decorator = click.option("--tier", help="Sandbox tier; the best one available by default.")
@@ -30,18 +31,17 @@ DTYPE: Decorator = click.option(
 
 
 class Quantity(click.ParamType):
-    """A number as people write it: 500M, 1.3B, 3e9."""
+    """A number as people write it: 500M, 1.3B, 3e9, 350_000."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails with an example for a text that is none."""
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            return parse_quantity(value)
-        except ZooError as error:
-            self.fail(str(error), param, ctx)
+        match = _NUMBER.fullmatch(str(value).strip())
+        number = float(re.sub("[_,]", "", match[1])) * UNITS.get(match[2].upper(), 1.0) if match else math.inf
+        if not math.isfinite(number):
+            self.fail(f"{str(value)[:40]!r} is no number; write it as 500M, 1.3B or 3e9", param, ctx)
+        return number
 
 
 QUANTITY = Quantity()
