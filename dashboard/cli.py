@@ -70,13 +70,8 @@ def leaderboard(
     """
     printed = printed or ((bool(conditions) or bool(front)) and not (out or as_json))
     if not (printed or out or as_json):
-        options = {
-            "suite": suite,
-            "subset": subset,
-            "search": search,
-            "sort": sort,
-            "every": "true" if every_metric else "",
-        }
+        options = {"suite": suite, "subset": subset, "search": search, "sort": sort}
+        options |= {"every": "true"} if every_metric else {}
         open_page(port, public, page_query(view, options))
         return
     if view:
