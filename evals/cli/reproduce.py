@@ -132,8 +132,8 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from evals.results.import_formats import read
     from evals.results.imported import import_results
     from zoo import settings
+    from zoo.exchange.reported import keep_reported
     from zoo.records import Reported
-    from zoo.reported_here import keep_reported
 
     results = {path: read(path) for path in paths}
     runs = [result for each in results.values() for result in each if isinstance(result, TaskResults)]

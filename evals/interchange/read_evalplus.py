@@ -65,7 +65,9 @@ def _line(path: Path, name: str, draw: int, answer: dict[str, Any], plus: bool) 
     base, added = answer["base_status"], answer.get("plus_status")
     for status in (base, added):
         if status is not None and status not in STATUSES:
-            raise ZooError(f"{path.name}: {name[:40]!r} has the status {str(status)[:40]!r}; known: {', '.join(STATUSES)}")
+            raise ZooError(
+                f"{path.name}: {name[:40]!r} has the status {str(status)[:40]!r}; known: {', '.join(STATUSES)}"
+            )
     passed = base == "pass" and (not plus or added == "pass")
     text = str(answer.get("solution", ""))
     return SampleLine(

@@ -82,9 +82,7 @@ def _with_samples(path: Path, record: dict[str, Any], samples: Path) -> list[Tas
             raise ZooError(f"{samples.name} has the sample {key[0][:40]!r} twice under {metric[:40]!r}; fetch it again")
         of_sample[metric] = row
     unscored = _unscored(detail) if own else []
-    return [
-        _results(path, record, name, of_samples, results, own, unscored) for name, of_samples in grouped.items()
-    ]
+    return [_results(path, record, name, of_samples, results, own, unscored) for name, of_samples in grouped.items()]
 
 
 def _key(result: dict[str, Any]) -> str:
@@ -222,7 +220,9 @@ def _reported(record: dict[str, Any], result: dict[str, Any]) -> Reported | None
     by = str(library["name"]) + ("" if library["version"] in ("", "unknown") else f" {library['version']}")
     uncertainty = result["score_details"].get("uncertainty") or {}
     name = str(result["evaluation_name"])
-    measure = str(metric.get("metric_name") or metric.get("metric_id") or metric.get("evaluation_description") or "score")
+    measure = str(
+        metric.get("metric_name") or metric.get("metric_id") or metric.get("evaluation_description") or "score"
+    )
     return Reported(
         model=str(record["model_info"]["name"]), parameters=_parameters(details), unique_tokens=None,
         training_tokens=None, date=min(date, accessed[:7]), benchmark=benchmark_of(name.partition("/")[0]),

@@ -34,7 +34,9 @@ def read_inspect_archive(path: Path) -> list[TaskResults]:
     with JsonArchive(path) as archive:
         names = list(archive.names)
         if "header.json" not in names:
-            raise ZooError(f"{path} has no header.json: its evaluation did not end; end it: inspect eval-retry {path.name}")
+            raise ZooError(
+                f"{path} has no header.json: its evaluation did not end; end it: inspect eval-retry {path.name}"
+            )
         log = archive.read("header.json", nonfinite=True)
         samples = (archive.read(name, nonfinite=True) for name in names if name.startswith("samples/"))
         return [_results(path, log, samples)]

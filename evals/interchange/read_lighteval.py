@@ -39,7 +39,9 @@ def read_lighteval(path: Path) -> list[TaskResults]:
         lines = [_old_line(task, number, row) for number, row in enumerate(rows)]
     else:
         listed = ", ".join(sorted(columns))[:120]
-        raise ZooError(f"{path.name} has the columns {listed!r}, no details of lighteval that are read; read are {READ}")
+        raise ZooError(
+            f"{path.name} has the columns {listed!r}, no details of lighteval that are read; read are {READ}"
+        )
     if len({line.sample for line in lines}) != len(lines):
         raise ZooError(f"{path.name} has a sample twice; export it again with lighteval")
     scored = [line for line in lines if not line.fault]
@@ -60,20 +62,26 @@ def _rows(path: Path) -> tuple[list[dict[str, Any]], set[str]]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise ZooError("lighteval's details are Parquet files, which need pyarrow (pip install 'phi-zoo[eval]')") from None
+        raise ZooError(
+            "lighteval's details are Parquet files, which need pyarrow (pip install 'phi-zoo[eval]')"
+        ) from None
     check_lines_file(path)
     try:
         file = parquet.ParquetFile(path)
         metadata = file.metadata
         size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
         if size > JSON_BYTES or metadata.num_rows > ROWS:
-            raise ZooError(f"{path.name} has {metadata.num_rows:,} rows of {size:,} bytes; expected at most {JSON_BYTES:,}")
+            raise ZooError(
+                f"{path.name} has {metadata.num_rows:,} rows of {size:,} bytes; expected at most {JSON_BYTES:,}"
+            )
         table = file.read()
         if table.nbytes > 4 * JSON_BYTES:  # a dictionary can repeat a long text
             raise ZooError(f"{path.name} unpacks to {table.nbytes:,} bytes; expected at most {4 * JSON_BYTES:,}")
         return table.to_pylist(), set(table.column_names)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ZooError(f"{path.name} is no Parquet file that can be read ({str(error).splitlines()[0][:80]!r})") from None
+        raise ZooError(
+            f"{path.name} is no Parquet file that can be read ({str(error).splitlines()[0][:80]!r})"
+        ) from None
 
 
 def _task(name: str) -> tuple[str, int]:
@@ -154,7 +162,7 @@ def _header(path: Path, date: str) -> dict[str, Any]:
         beside = Path(*parts[:place], "results", *parts[place + 1 : -2], f"results_{date}.json")
     if not beside.is_file():
         return {"release": "0", "model": folder.name if "details" in parts else ""}
-    general = (read_json_file(beside, nonfinite=True).get("config_general") or {})
+    general = read_json_file(beside, nonfinite=True).get("config_general") or {}
     settings = general.get("model_config") or {}
     model = str(settings.get("model_name") or general.get("model_name") or folder.name)
     seconds = 0.0

@@ -122,7 +122,9 @@ def _results(path: Path, task: str, rows: list[dict[str, Any]], header: dict[str
     for row in rows:
         key = (row["doc_id"], str(row["filter"]))
         if key in seen:
-            raise ZooError(f"{path.name} has the sample {str(row['doc_id'])[:40]!r} twice; export it again with lm_eval")
+            raise ZooError(
+                f"{path.name} has the sample {str(row['doc_id'])[:40]!r} twice; export it again with lm_eval"
+            )
         seen.add(key)
         metrics = {
             _metric(name, row["filter"], row["metrics"], filters): float(row[name])
@@ -285,4 +287,3 @@ def _header(beside: Path, task: str) -> dict[str, Any]:
         "commit": str(header.get("git_hash") or ""), "date": float(header.get("date") or 0),
         "filters": [str(each["name"]) for each in settings.get("filter_list") or []], "own": header.get(OWN) or {},
     }  # fmt: skip
-

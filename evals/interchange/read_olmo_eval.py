@@ -33,7 +33,9 @@ def read_olmo_eval(path: Path) -> list[TaskResults]:
     if not rows:
         raise ZooError(f"{path.name} holds no samples")
     if not all(isinstance(row, dict) and {"doc_id", "model_output"} <= row.keys() for row in rows):
-        raise ZooError(f"{path.name} has lines without doc_id and model_output; read are those of olmo-eval 1.0 and OLMES")
+        raise ZooError(
+            f"{path.name} has lines without doc_id and model_output; read are those of olmo-eval 1.0 and OLMES"
+        )
     match = OLMES.fullmatch(path.name) or HASHED.fullmatch(path.name)
     spec = match["task"] if match and "task" in match.groupdict() else match["spec"] if match else path.stem
     requests = _requests(path)
@@ -75,7 +77,9 @@ def _line(task: str, row: dict[str, Any], requests: list[dict[str, Any]]) -> Sam
     values = _flat(row.get("instance_metrics") or row.get("metrics") or {})
     asked, messages = _asked(requests)
     chosen = bool(asked) and all(part for _, part in asked)
-    logprobs = tuple(float(each["sum_logits"]) for each in outputs if each.get("sum_logits") is not None) if chosen else ()
+    logprobs = (
+        tuple(float(each["sum_logits"]) for each in outputs if each.get("sum_logits") is not None) if chosen else ()
+    )
     fault = find_overflow([*logprobs, *(value for value in values.values() if math.isnan(value))])
     text = "" if chosen or not outputs else str(outputs[0].get("text", outputs[0].get("continuation")) or "")
     answer = None if chosen or not outputs else outputs[0].get("extracted_answer", text)
@@ -120,7 +124,7 @@ def _asked(requests: list[dict[str, Any]]) -> tuple[tuple[tuple[str, str], ...],
 def _decoding(row: dict[str, Any]) -> dict[str, Any]:
     request = row.get("request") or {}
     settings = request.get("generation_kwargs") or {}
-    if not settings or "loglikelihood" == row.get("request_type"):
+    if not settings or row.get("request_type") == "loglikelihood":
         return {}
     decoding: dict[str, Any] = {"stop": [str(stop) for stop in request.get("stop_sequences") or ()]}
     for ours, theirs in (("max_tokens", "max_gen_toks"), ("temperature", "temperature"), ("top_p", "top_p")):

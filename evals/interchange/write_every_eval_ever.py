@@ -86,8 +86,11 @@ def _uuid(parts: list[str]) -> str:
 def _record(cell: ExportedCell, model: str, evaluation: str, now: int) -> dict[str, Any]:
     tool, version = made_by(cell.run)
     own = {name: as_json(value) if not isinstance(value, str) else value for name, value in own_run(cell).items()}
-    details = {"why_without_samples": cell.why or "the result lines are gone"} if not (
-        cell.results and cell.questions) else {}
+    details = (
+        {"why_without_samples": cell.why or "the result lines are gone"}
+        if not (cell.results and cell.questions)
+        else {}
+    )
     moment = epoch(cell.run.started)
     return {
         "schema_version": SCHEMA, "evaluation_id": evaluation,

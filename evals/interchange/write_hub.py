@@ -41,7 +41,13 @@ def _entries(cell: ExportedCell) -> list[dict[str, Any]]:
 def _entry(cell: ExportedCell, score: Score) -> dict[str, Any]:
     tool, version = made_by(cell.run)
     kind = metric_of(score.metric)
-    unit = "percent" if kind.is_share else f"{kind.unit or kind.title}, lower is better" if kind.lower_is_better else kind.unit
+    unit = (
+        "percent"
+        if kind.is_share
+        else f"{kind.unit or kind.title}, lower is better"
+        if kind.lower_is_better
+        else kind.unit
+    )
     notes = [
         f"{score.metric}, {unit}, 95% interval {kind.shown(score.low):.4g} to {kind.shown(score.high):.4g}, n={score.n}",
         f"protocol {cell.protocol.name}" + (f", {cell.protocol.shots}-shot" if cell.protocol.shots else ""),
@@ -53,7 +59,13 @@ def _entry(cell: ExportedCell, score: Score) -> dict[str, Any]:
     dataset = {"id": cell.repository, "task_id": f"{cell.protocol.task}/{score.metric}", "revision": cell.revision}
     source = {"url": f"https://huggingface.co/datasets/{cell.repository}", "name": f"{tool} {version}"}
     dated = {"date": iso(cell.run.started)} if cell.run.started else {}
-    return {"dataset": dataset, "value": round(kind.shown(score.value), 4), **dated, "source": source, "notes": "; ".join(notes)}
+    return {
+        "dataset": dataset,
+        "value": round(kind.shown(score.value), 4),
+        **dated,
+        "source": source,
+        "notes": "; ".join(notes),
+    }
 
 
 def _yaml(entry: dict[str, Any]) -> str:

@@ -132,7 +132,9 @@ def _samples(cell: ExportedCell) -> Iterator[dict[str, Any]]:
             yield _sample(cell, header, result, question, epochs[result.sample], model)
 
 
-def _sample(cell: ExportedCell, header: Run, result: Result, question: Question, epoch: int, model: str) -> dict[str, Any]:
+def _sample(
+    cell: ExportedCell, header: Run, result: Result, question: Question, epoch: int, model: str
+) -> dict[str, Any]:
     key = f"{header.id} {result.sample} {epoch}"
     asked: list[dict[str, Any]] = [
         {"id": _id(f"{key} {number}"), "role": message.role, "content": message.content}

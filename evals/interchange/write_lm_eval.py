@@ -122,7 +122,9 @@ def _row(cell: ExportedCell, number: int, sample: str, results: list[Result], qu
                      for place, (context, text) in enumerate(question.pairs)}  # fmt: skip
         first = results[0]
         best = max(first.logprobs, default=0.0)
-        responses = [[[str(value), str(value == best)]] for value in first.logprobs] or [[["nan", "False"]]] * len(arguments)
+        responses = [[[str(value), str(value == best)]] for value in first.logprobs] or [[["nan", "False"]]] * len(
+            arguments
+        )
         filtered = [response[0] for response in responses]
     else:
         decoding = cell.protocol.decoding

@@ -62,8 +62,13 @@ def _read_file(path: Path) -> list[Any]:
         check_lines_file(path)
     if is_samples(path):
         return read_lm_eval(path)
-    if path.name.endswith("_samples.jsonl") and path.with_name(path.name.removesuffix("_samples.jsonl") + ".json").is_file():
-        raise ZooError(f"{path.name} are the samples of {path.name.removesuffix('_samples.jsonl')}.json; give that record")
+    if (
+        path.name.endswith("_samples.jsonl")
+        and path.with_name(path.name.removesuffix("_samples.jsonl") + ".json").is_file()
+    ):
+        raise ZooError(
+            f"{path.name} are the samples of {path.name.removesuffix('_samples.jsonl')}.json; give that record"
+        )
     content = read_json_file(path, nonfinite=True)
     if is_every_eval_ever(content):
         return read_every_eval_ever(path)

@@ -83,7 +83,9 @@ def import_results(
             file.write(b"".join(map(encode_line, results)))
         write_json(folder / "header.json", msgspec.to_builtins(header))
         done = FinishedRun(header=header, protocols=records, results=results, path=folder / "results.jsonl")
-        most = 100.0 if tool_run.claimed else None  # another zoo has published it with the samples that it could not score
+        most = (
+            100.0 if tool_run.claimed else None
+        )  # another zoo has published it with the samples that it could not score
         scores = run_scores(done) if part else publish(registry, done, max_unscored=most)
         prompts = any(line.asked or line.messages for line in lines)
         taken.append(
@@ -218,7 +220,8 @@ def _as_samples(task: Task, lines: Sequence[SampleLine]) -> tuple[list[SampleLin
     if len(taken) < len({line.sample for line in lines}) or len({sample.id for sample in taken.values()}) < len(taken):
         return None, len(taken)
     replaced = [
-        msgspec.structs.replace(line, sample=taken[line.sample].id, cluster=taken[line.sample].cluster) for line in lines
+        msgspec.structs.replace(line, sample=taken[line.sample].id, cluster=taken[line.sample].cluster)
+        for line in lines
     ]
     return replaced, len(taken)
 

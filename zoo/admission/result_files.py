@@ -62,7 +62,14 @@ class JsonArchive:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 entries = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error, UnicodeDecodeError) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            ValueError,
+            EOFError,
+            struct.error,
+            UnicodeDecodeError,
+        ) as error:
             self._file.close()
             raise ZooError(f"{path} is no zip archive that can be read ({plain(str(error))[:80]})") from None
         try:

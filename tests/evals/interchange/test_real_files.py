@@ -76,8 +76,9 @@ def test_details_of_lighteval() -> None:
 
 
 def test_evalplus_before_and_since_0_2_1_give_the_same() -> None:
-    before, since = read_all(DATA / "evalplus" / "before_eval_results.json"), read_all(
-        DATA / "evalplus" / "since_eval_results.json"
+    before, since = (
+        read_all(DATA / "evalplus" / "before_eval_results.json"),
+        read_all(DATA / "evalplus" / "since_eval_results.json"),
     )
     assert before.keys() == since.keys() == {"humaneval", "humaneval_plus"}
     for task, value in (("humaneval", 1 / 2), ("humaneval_plus", 1 / 3)):
@@ -114,10 +115,17 @@ def write_olmo(folder: Path) -> Path:
 def test_predictions_of_olmo_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_olmo(tmp_path)
     (results,) = read_all(path).values()
-    assert (results.tool, results.model, results.dtype, results.metrics) == ("olmo-eval", "tiny", "bfloat16", ("pass_at_1",))
+    assert (results.tool, results.model, results.dtype, results.metrics) == (
+        "olmo-eval",
+        "tiny",
+        "bfloat16",
+        ("pass_at_1",),
+    )
     assert results.decoding == {"stop": ["\ndef"], "max_tokens": 160, "temperature": 0.0}
     assert [line.text for line in results.lines] == ["text 0", "text 1", "text 2"]
-    assert root.run(["eval", "import", str(path)]) == 0  # the prompts are ours, and their verdict stands under our metric
+    assert (
+        root.run(["eval", "import", str(path)]) == 0
+    )  # the prompts are ours, and their verdict stands under our metric
     told = capsys.readouterr().out
     assert "mini_exercises [phizoo elsewhere] pass@1" in told
     assert "3 of 3 prompts are ours" in told
@@ -130,7 +138,12 @@ def test_predictions_of_olmo_eval(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("lm-eval-0.4.13", '"lm_eval_version": "0.4.13"', '"lm_eval_version": "0.5.0"', "read are 0.4.0 to 0.4.13"),
         ("inspect/sums.json", '"version": 2', '"version": 3', "version 3; read is 2"),
         ("inspect/sums.json", '"status": "success"', '"status": "error"', "inspect eval-retry"),
-        ("evalplus/since_eval_results.json", '"base_status": "pass"', '"base_status": "ok"', "known: pass, fail, timeout"),
+        (
+            "evalplus/since_eval_results.json",
+            '"base_status": "pass"',
+            '"base_status": "ok"',
+            "known: pass, fail, timeout",
+        ),
     ],
 )
 def test_a_version_that_is_not_known_is_named_in_one_line(

@@ -119,7 +119,17 @@ def test_selection_by_names_stars_and_runs(tiny_phi: Path, tmp_path: Path) -> No
             publish(registry, made_run(tmp_path, find_task(name), record.digest), max_unscored=100)
         names = {
             word: sorted(cell.protocol.task for cell in select_cells(registry, [word]))
-            for word in ("tiny", "ti*", "*", "tiny/copa", "tiny/*", "*/c?pa", "tiny:1", "tiny/copa@lm-eval", "*/*@phizoo")
+            for word in (
+                "tiny",
+                "ti*",
+                "*",
+                "tiny/copa",
+                "tiny/*",
+                "*/c?pa",
+                "tiny:1",
+                "tiny/copa@lm-eval",
+                "*/*@phizoo",
+            )
         }
         (run,) = [str(header["id"]) for header in registry.runs() if header["task"] == "copa"]
         assert [cell.run.id for cell in select_cells(registry, [run[:12]])] == [run]

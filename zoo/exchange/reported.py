@@ -37,7 +37,9 @@ def keep_reported(rows: Sequence[Reported], origin: str) -> tuple[Path, int]:
         for name in TEXTS:
             text = getattr(row, name)
             if not text.isprintable() or len(text) > NAME:
-                raise ZooError(f"a reported row has the {name} {text[:40]!r}, expected printable text of at most {NAME}")
+                raise ZooError(
+                    f"a reported row has the {name} {text[:40]!r}, expected printable text of at most {NAME}"
+                )
     unique = list(dict.fromkeys(rows))
     if faults := problems(unique):
         raise ZooError(f"{len(faults)} of {len(unique)} reported numbers cannot be right; the first: {faults[0][:200]}")
