@@ -4,16 +4,31 @@ function theme(root, dark) {
   root.dataset.theme = dark ? "dark" : "light";
 }
 
-// the header cell of each column: facts span both header rows, protocols are in the second
 function heads(table) {
-  const facts = Array.from(table.tHead.rows[0].children).filter((th) => th.rowSpan === 2);
-  return [...facts, ...table.tHead.rows[1].children];
+  return Array.from(table.tHead.rows[0].cells);
+}
+
+// on a phone one benchmark at a time: the class "at" marks the cells of the column that is shown
+function pick(table, benchmark) {
+  const columns = heads(table), at = columns.findIndex((th) => th.dataset.benchmark === benchmark);
+  if (at < 0) return;
+  for (const row of table.rows) Array.from(row.cells).forEach((cell, n) => cell.classList.toggle("at", n === at));
+}
+
+function picker(root) {
+  const select = root.querySelector("select.pick"), tables = Array.from(root.querySelectorAll("table.board"));
+  if (!select || !tables.length) return;
+  const names = new Set(tables.flatMap((table) => heads(table).map((th) => th.dataset.benchmark).filter(Boolean)));
+  select.replaceChildren(...Array.from(names, (name) => new Option(name, name)));
+  const lead = tables[0].tHead.querySelector("th.at");
+  if (lead) select.value = lead.dataset.benchmark;
+  select.onchange = () => tables.forEach((table) => pick(table, select.value));
 }
 
 function sortTable(table, button) {
   const head = button.closest("th");
   const at = heads(table).indexOf(head);
-  const upwards = at === 0 || head.dataset.lower === "true"; // the best first: of some metrics less is better
+  const upwards = head.classList.contains("model") || head.dataset.lower === "true"; // the best first: of some metrics less is better
   const ascending = head.getAttribute("aria-sort") === "descending" || (upwards && !head.hasAttribute("aria-sort"));
   table.querySelectorAll("[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
@@ -30,7 +45,7 @@ function sortTable(table, button) {
 }
 
 function walk(table, open) {
-  const first = table.querySelector("tbody th, tbody td");
+  const first = table.querySelector("tbody th.model");
   if (first) first.tabIndex = 0;
   const focus = (cell) => {
     if (!cell) return;
@@ -40,6 +55,7 @@ function walk(table, open) {
   };
   table.tBodies[0].addEventListener("keydown", (event) => {
     const cell = event.target.closest("th, td");
+    if (!cell) return;
     const row = cell.parentElement, at = cell.cellIndex, rows = row.parentElement.rows;
     const visible = (one) => one && getComputedStyle(one).display !== "none";
     let to = null;
@@ -62,6 +78,8 @@ function walk(table, open) {
   });
   if (open) table.tBodies[0].addEventListener("click", (event) => {
     const cell = event.target.closest("th, td");
-    if (cell) open(cell);
+    if (!cell || event.target.type === "checkbox") return;
+    focus(cell);
+    open(cell);
   });
 }

@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks
-from dashboard.data.scale import point_labels
+from dashboard.data.scale import point_labels, spread_labels
 from dashboard.escape import cut
 from evals.tasks import benchmark_of
 from zoo.cli.output import p_text
@@ -23,6 +23,7 @@ SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
 LABEL_CHARACTERS = 28  # in each line of a bar's name
 STEP = 32  # pixels per bar: two lines of text
 TWO_LINES = "split(datum.label, '\\n')"
+NARROW = 520  # pixels of a plot below which a label would be cut: names are on hover there
 WIDTH = 760  # of an exported chart, in pixels
 COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
@@ -68,15 +69,14 @@ def _forest(metric: Metric, comparisons: "Sequence[CheckpointComparison]") -> An
 
     values = [
         {
-            "name": cut(f"{benchmarks.title_of(benchmark_of(pair.task))} {pair.metric}", 30)
-            + f"\n{cut(pair.checkpoint, 30)}",
+            "name": forest_name(pair, number),
             "difference": metric.shown(pair.difference.value),
             "low": metric.shown(pair.difference.low),
             "high": metric.shown(pair.difference.high),
             "adjusted": "significant" if pair.p is not None and pair.p < 0.05 else "not significant",
             "p": p_text(pair.p if pair.p is not None else 1.0),
         }
-        for pair in comparisons
+        for number, pair in enumerate(comparisons)
         if pair.difference is not None
     ]
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelExpr=TWO_LINES, labelLimit=175, labelOverlap=False))
@@ -95,6 +95,13 @@ def _forest(metric: Metric, comparisons: "Sequence[CheckpointComparison]") -> An
     return (zero + spans + dots).properties(height=alt.Step(STEP))
 
 
+def forest_name(pair: "CheckpointComparison", number: int) -> str:
+    """The name of a row: benchmark, protocol, metric, checkpoint. Two rows never share one, or they become one bar."""
+    protocol = pair.column.partition(" [")[2].replace("]", "")
+    first = cut(f"{benchmarks.title_of(benchmark_of(pair.task))}, {protocol}", LABEL_CHARACTERS + 8)
+    return f"{first}\n{cut(pair.checkpoint, LABEL_CHARACTERS)}" + "\u200a" * number
+
+
 def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
     """Scores against size, tokens or FLOPs on a logarithmic axis, with intervals and Pareto fronts."""
     import altair as alt
@@ -105,7 +112,7 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
             "kind": "measured here" if point.own else "reported", "front": point.front,
             "protocol": cut(point.protocol, 80), "column": point.column, "label": cut(label, 60),
         }
-        for point, label in zip(points, point_labels(points), strict=True)
+        for point, label in zip(points, spread_labels(points, point_labels(points)), strict=True)
     ]  # fmt: skip
     decades = [10.0**power for power in range(*_decades(points))]
     x = alt.X(
@@ -118,19 +125,22 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
     base = alt.Chart(alt.InlineData(values=values)).encode(x=x)
-    spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.35, strokeWidth=1.5)
+    spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.75, strokeWidth=1.5)
     spans = spans.encode(y=alt.Y("low:Q", title=metric.axis), y2="high:Q", color=color)
     tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=digits), alt.Tooltip("low:Q", format=digits)]
     tips += [
         alt.Tooltip("high:Q", format=digits), alt.Tooltip("x:Q", format=".3s", title=axis), alt.Tooltip("protocol:N"),
     ]  # fmt: skip
-    dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape="kind:N", tooltip=tips)
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=["measured here", "reported"], range=["circle", "diamond"]))
+    dots = base.mark_point(filled=True, size=70, opacity=0.9).encode(y=y, color=color, shape=shape, tooltip=tips)
     front = (
         base.transform_filter("datum.front")
         .encode(detail="column:N")
         .mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
     )
-    names = base.transform_filter("datum.label != ''").mark_text(align="left", dx=7, dy=-7, color=GREY)
+    names = base.transform_filter("datum.label != ''").mark_text(
+        align="left", dx=7, dy=-7, color=GREY, opacity=alt.expr(f"width < {NARROW} ? 0 : 1")
+    )
     names = names.encode(y=y, text="label:N")
     return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
 
@@ -177,7 +187,8 @@ def bar_chart(rows: Sequence[dict[str, Any]]) -> Any:
     tips = [alt.Tooltip("whole:N", title="name"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
     values = [{**row, "name": wrap_name(row["name"]), "whole": cut(row["name"], 120)} for row in rows]
     base = alt.Chart(alt.InlineData(values=values)).encode(y=y, tooltip=tips)
-    x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, 100]))
+    most = max((max(row["value"], row["high"] or 0.0) for row in rows), default=100.0)
+    x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, min(100, 10 * ceil(most / 10) + 10)]))
     columns = base.mark_bar(opacity=0.7, height=15).encode(x=x, color=color)
     spans = (
         base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")

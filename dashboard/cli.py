@@ -1,6 +1,7 @@
 """`phizoo leaderboard`: opens the page, prints the table, or writes it to a file."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,9 @@ SHORTEST_PASSWORD = 8
               metavar="FILE", help="Write FILE.html, .md, .csv, .tex or .parquet.")  # fmt: skip
 @AS_JSON
 @click.option("--view", default="", metavar="ADDRESS", help="Address of a view of the page (or its part from the ?).")
-@click.option("--suite", default="talk", show_default=True, metavar="NAME",
-              help="talk, headline, own, code, commonsense, one-protocol, phi-1, phi-1.5, phi-2 …")  # fmt: skip
+@click.option("--suite", default="here", show_default=True, metavar="NAME",
+              help="here, code, commonsense, knowledge, talk, one-protocol, phi-1, phi-1.5, phi-2, own, all."
+)  # fmt: skip
 @click.option("--subset", default="all", show_default=True, type=click.Choice(["all", "clean", "overlapping"]),
               help="Scores on all samples, or only on those (not) found in training data.")  # fmt: skip
 @click.option("--search", default="", help="Only models whose name contains these words.")
@@ -38,13 +40,15 @@ SHORTEST_PASSWORD = 8
 @click.option("--front", type=click.Choice(["parameters", "unique", "tokens", "flops"]),
               help="Print only models that no smaller one equals, by size, data, tokens seen or cost.")  # fmt: skip
 @click.option("--sort", default="board", show_default=True,
-              help="board, name, parameters, unique, tokens, date or a column key.")  # fmt: skip
+              help="board, name, parameters, unique, tokens, date, a benchmark or a column key.")  # fmt: skip
+@click.option("--reported", is_flag=True, help="With --print: also what others report on the same benchmarks.")
 @click.option("--every-metric", is_flag=True, help="Show all metrics of each task, not only the main one.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
 @click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")
 def leaderboard(
     printed: bool, out: Path | None, as_json: bool, view: str, suite: str, subset: "Subset", search: str,
-    conditions: tuple[str, ...], front: "Front | None", sort: str, every_metric: bool, port: int, public: bool,
+    conditions: tuple[str, ...], front: "Front | None", sort: str, reported: bool, every_metric: bool, port: int,
+    public: bool,
 ) -> None:  # fmt: skip
     """Open the leaderboard page, or export it.
 
@@ -66,7 +70,9 @@ def leaderboard(
     """
     printed = printed or ((bool(conditions) or bool(front)) and not (out or as_json))
     if not (printed or out or as_json):
-        open_page(port, public)
+        options = {"suite": suite, "subset": subset, "search": search, "sort": sort}
+        options |= {"every": "true"} if every_metric else {}
+        open_page(port, public, page_query(view, options))
         return
     if view:
         board, notes = view_board(view)
@@ -83,9 +89,33 @@ def leaderboard(
 
         emit_json(as_data(board, notes))
     elif printed:
-        from dashboard.board.terminal import show
+        from dashboard.board.terminal import own_part, show
+        from dashboard.board.view import View
 
-        show(board, notes)
+        own = suite == View().suite and not (reported or view or conditions or front)
+        show(own_part(board) if own else board, notes)
+        if own:
+            click.echo("More: --reported, --suite code, --suite all; the page: phizoo leaderboard", err=True)
+
+
+def page_query(view: str, options: Mapping[str, str]) -> str:
+    """The part of the page's address that opens it at these choices; empty for its first view.
+
+    Raises  ZooError for a value that the page would not show
+    """
+    from urllib.parse import urlencode
+
+    from dashboard.board.address import parameters, read
+    from dashboard.board.view import View, select
+    from dashboard.data.source import load_board, open_zoo
+
+    defaults = {"suite": View().suite, "subset": "all", "sort": View().sort}
+    query = parameters(view) | {key: [value] for key, value in options.items() if value and value != defaults.get(key)}
+    if query:
+        with open_zoo() as registry:
+            board = load_board(registry)
+        select(board, read(query, board)[0])
+    return urlencode(query, doseq=True)
 
 
 def select_board(
@@ -123,8 +153,8 @@ def view_board(address: str) -> tuple["Board", tuple[str, ...]]:
     return _selected(view, subset)
 
 
-def open_page(port: int, public: bool) -> None:
-    """Runs the page's server until it is interrupted."""
+def open_page(port: int, public: bool, query: str = "") -> None:
+    """Runs the page's server until it is interrupted. query: the view that the printed address opens."""
     if public and len(os.environ.get(PASSWORD, "")) < SHORTEST_PASSWORD:
         raise ZooError(
             f"--public needs a password of {SHORTEST_PASSWORD} or more characters in {PASSWORD}, which is not set; "
@@ -138,4 +168,4 @@ def open_page(port: int, public: bool) -> None:
     from evals.engines.vllm.process import check_port
 
     check_port("0.0.0.0" if public else "127.0.0.1", port)  # noqa: S104 - only with --public and a password
-    serve(port, public)
+    serve(port, public, query)

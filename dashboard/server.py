@@ -28,6 +28,8 @@ def server_command(port: int, public: bool, headless: bool = True) -> list[str]:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "logger.hideWelcomeMessage": "true",  # `serve` says where the page is, once
+        "logger.level": "warning",
         "client.showErrorDetails": "none" if public else "full",
         "global.developmentMode": "false",
         **THEME,
@@ -35,8 +37,12 @@ def server_command(port: int, public: bool, headless: bool = True) -> list[str]:
     return python("-m", "streamlit", "run", str(APP), *(f"--{key}={value}" for key, value in options.items()))
 
 
-def serve(port: int, public: bool) -> NoReturn:
-    """Replaces this process by the server, so that ending the one ends the other."""
-    print(f"The leaderboard is at http://127.0.0.1:{port} (Ctrl-C stops it).", file=sys.stderr, flush=True)
+def serve(port: int, public: bool, query: str = "") -> NoReturn:
+    """Replaces this process by the server, so that ending the one ends the other.
+
+    query  the view to open, as in the address from the question mark on
+    """
+    address = f"http://127.0.0.1:{port}" + (f"/?{query}" if query else "")
+    print(f"The leaderboard is at {address} (Ctrl-C stops it).", file=sys.stderr, flush=True)
     arguments = server_command(port, public)
     os.execve(arguments[0], arguments, {**os.environ, PUBLIC: "1" if public else ""})  # noqa: S606

@@ -214,6 +214,7 @@ class Run(Record, frozen=True, kw_only=True):
 
     protocol     the name in it is today's, whatever name the header was written under
     views        views behind the sandbox's verdicts; 0: no program was run, or disputed verdicts are not known
+    cost         seconds, the answers that they were measured over, and peak_memory_bytes (`evals.meter`)
     overlapping  samples in training data, in the headers of older versions; today a `zoo.records.Search` names them
     """
 
@@ -236,6 +237,7 @@ class Run(Record, frozen=True, kw_only=True):
     started: str = ""
     command: str = ""
     overlapping: tuple[str, ...] | None = None
+    cost: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         name = str(self.protocol.get("name", ""))

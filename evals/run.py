@@ -18,6 +18,7 @@ import msgspec
 from evals import environment, run_folder
 from evals.chat import plan_thought
 from evals.engines import Engine, FactsChanged
+from evals.meter import metered
 from evals.protocol import protocol, shown
 from evals.records import (
     ChatShape,
@@ -34,6 +35,7 @@ from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
 from evals.sandbox.program import VIEWS
 from evals.scoring.finite import find_overflow
+from evals.scoring.likelihood import join_pieces
 from evals.stats.intervals import normal_quantile, wilson
 from evals.stats.pass_at_k import pass_metrics
 from evals.task import NO_SCORE, Task
@@ -158,13 +160,16 @@ def evaluate(engine: Engine, task: Task, checkpoint: tuple[str, str], runs: Path
 def _finish(engine: Engine, plan: RunPlan, label: str, runs: Path, sandbox: "Sandbox | None") -> FinishedRun:
     """Asks for the answers that a planned run does not have yet, and returns it scored."""
     with run_folder.open_run(runs, plan.header) as folder:
-        with progress(f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples") as bar:
+        known = len(folder.results)
+        bar_text = f"{plan.task.name} {label}", len(plan.samples) * plan.header.draws, "samples"
+        with metered(plan.header.backend.engine) as meter, progress(*bar_text) as bar:
             tally = _Tally(bar, folder, plan.task.metrics[0])
             for result in _results(engine, plan, folder, sandbox):
                 folder.add_result(result)
                 tally.add(result)
         ids = [sample.id for sample in plan.samples]
         run_folder.note_path(folder, facts_of(engine, plan.task).path)
+        run_folder.note_cost(folder, meter.cost, len(folder.results) - known)
         path = run_folder.write_ordered(folder, ids, plan.header.draws)
         results = tuple(folder.ordered(ids, plan.header.draws))
     header = run_folder.read_header(path.parent)
@@ -321,13 +326,14 @@ def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
     )  # fmt: skip
     if fault or task.judge is None:
         return unscored
-    scored = task.judge(sample, scores.choices)
+    read = (join_pieces(scores.choices),) if task.kind == "likelihood" else scores.choices
+    scored = task.judge(sample, read)
     score = scored.metrics[task.metrics[0]]
     verdict = "read" if task.kind == "likelihood" else "passed" if score == 1.0 else "failed"
     return msgspec.structs.replace(
         unscored, score=score, metrics=scored.metrics, verdict=verdict, detail=scored.detail,
-        prompt_tokens=scores.prompt_tokens, tokens=sum(choice.tokens for choice in scores.choices),
-        logprobs=tuple(choice.logprob for choice in scores.choices),
+        prompt_tokens=scores.prompt_tokens, tokens=sum(choice.tokens for choice in read),
+        logprobs=tuple(choice.logprob for choice in read),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from evals.meter import add_cost
 from evals.records import Generation, Result, Run, decode_results, encode_line
 from zoo.digest import whole_file, write_json
 from zoo.errors import ZooError, nearest
@@ -171,6 +172,14 @@ def note_path(folder: RunFolder, path: str) -> None:
     if path and header.backend.path != path:
         backend = msgspec.structs.replace(header.backend, path=path)
         write_json(folder.path / "header.json", msgspec.to_builtins(msgspec.structs.replace(header, backend=backend)))
+
+
+def note_cost(folder: RunFolder, cost: dict[str, float], answers: int) -> None:
+    """Adds what one start of the run took to its header. answers: lines that this start made."""
+    header = read_header(folder.path)
+    total = add_cost(header.cost, cost, answers)
+    if total != header.cost:
+        write_json(folder.path / "header.json", msgspec.to_builtins(msgspec.structs.replace(header, cost=total)))
 
 
 def write_ordered(folder: RunFolder, samples: Iterable[str], draws: int) -> Path:

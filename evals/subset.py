@@ -3,7 +3,7 @@
 `arc_easy@lm-eval-quick2` is `arc_easy@lm-eval` on 800 of its questions. The samples follow from their ids alone: each
 stratum (subject, or position of the right choice) contributes its share, in the order of the ids' sha256. The part is
 another protocol with another fingerprint, so it shares no column with the whole task. `-quick` is the first choice of
-samples, `-quick2` the second.
+samples, `-quick2` the second, `-quick3` the one of `suite:small`.
 """
 
 import hashlib
@@ -25,8 +25,14 @@ FIRST_SIZES = {
     "humaneval": 40, "mini_exercises": 80, "arc_easy": 200, "piqa": 200, "winogrande": 200, "hellaswag": 200,
     "boolq": 100, "openbookqa": 200, "mmlu": 228,
 }  # fmt: skip
+# By signal: where small models differ most for their time (docs/statistics.md, Does a column decide anything?)
+SMALL = "quick3"
+SMALL_SIZES = {
+    "gsm8k_bpb": 200, "hellaswag_bpb": 200, "arc_easy": 600, "mmlu": 570, "hellaswag": 500,
+    "piqa": 500,
+}  # fmt: skip
 # subset -> (task -> number of samples, number for any other task)
-VERSIONS = {"quick": (FIRST_SIZES, 100), QUICK: (SIZES, 300)}
+VERSIONS = {"quick": (FIRST_SIZES, 100), QUICK: (SIZES, 300), SMALL: (SMALL_SIZES, 200)}
 
 
 def quick_task(task: Task, subset: str = QUICK) -> Task:

@@ -17,6 +17,7 @@ from evals.tasks import task as find_task
 from zoo.choice import CURRENT, choose
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.metrics import BITS_PER_BYTE, Metric, metric_of
 from zoo.protocol_names import BETWEEN_NAMES, first_name
 from zoo.records import ProtocolRecord, Record, Score
 
@@ -27,6 +28,11 @@ OLMES = (  # task, the metric of its cloze form
     ("commonsense_qa", "acc_uncond"), ("hellaswag", "acc_per_char"), ("openbookqa", "acc_uncond"),
     ("piqa", "acc_per_char"), ("siqa", "acc_per_char"), ("winogrande", "acc_raw"),
 )  # fmt: skip
+# what a small model's bits per byte are of -> the gold answers, under their right context
+SMALL_BITS = {
+    "code": "humaneval_bpb@olmo-bpb-0", "maths": "gsm8k_bpb@olmo-bpb-quick3",
+    "text": "hellaswag_bpb@olmo-bpb-quick3",
+}  # fmt: skip
 SUITES: dict[str, tuple[str, ...]] = {
     # arXiv:2306.11644, table 1
     "phi-1": ("humaneval@openai", "mbpp@lm-eval"),
@@ -46,6 +52,11 @@ SUITES: dict[str, tuple[str, ...]] = {
         "humaneval@openai-quick2", "mini_exercises@phizoo-quick2", "arc_easy@lm-eval-quick2", "piqa@lm-eval-quick2",
         "winogrande@lm-eval-quick2", "hellaswag@lm-eval-quick2", "boolq@lm-eval-quick2", "openbookqa@lm-eval-quick2",
         "mmlu@lm-eval-quick2",
+    ),
+    # by signal at 1M to 350M parameters: bits per byte, and cloze forms whose published decision accuracy is 74 or more
+    "small": (
+        *SMALL_BITS.values(), "arc_easy@lm-eval-quick3", "mmlu@cloze-quick3", "hellaswag@lm-eval-quick3",
+        "piqa@lm-eval-quick3",
     ),
     # arXiv:2406.08446: nine of its ten tasks, MMLU's prompts are not shipped
     "olmes": tuple(f"{task}@olmes-{form}" for task, _ in OLMES for form in ("rc", "mc")),
@@ -78,6 +89,17 @@ class Aggregate(Record, frozen=True, kw_only=True):
     version: int
     about: str
     parts: tuple[Part, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """The facts of its parts' metrics, of one scale and direction: a mean of bits and accuracies means nothing.
+
+        Raises  ValueError if they do not
+        """
+        kinds = {metric_of(form.metric)._replace(name="", title="") for part in self.parts for form in part.forms}
+        if len(kinds) != 1:
+            raise ValueError(f"the average {self.name!r} mixes metrics of other scales or directions")
+        return metric_of(self.parts[0].metric)
 
     @property
     def fingerprint(self) -> str:
@@ -164,6 +186,15 @@ AGGREGATES: tuple[Aggregate, ...] = (
         "piqa@lm-eval-quick2 acc", "winogrande@lm-eval-quick2 acc", "hellaswag@lm-eval-quick2 acc",
         "boolq@lm-eval-quick2 acc", "openbookqa@lm-eval-quick2 acc", "mmlu@lm-eval-quick2 acc",
     ),
+    _aggregate(
+        "small accuracy", 1, "the parts of suite small with choices",
+        "arc_easy@lm-eval-quick3 acc", "mmlu@cloze-quick3 acc_norm", "hellaswag@lm-eval-quick3 acc",
+        "piqa@lm-eval-quick3 acc",
+    ),
+    _aggregate(
+        "small bits per byte", 1, "the parts of suite small with gold answers; less is better",
+        *(f"{name} {BITS_PER_BYTE}" for name in SMALL_BITS.values()),
+    ),
     Aggregate(
         name="olmes", version=1, about="arXiv:2406.08446: the better of cloze and letters, nine of its ten tasks",
         parts=tuple(
@@ -233,10 +264,12 @@ def average(aggregate: Aggregate, parts: Sequence[PartScore]) -> Average:
     if missing:
         return stat
     value, worst, best = (
-        sum(getattr(score, field) for score in scores) / len(scores) for field in ("value", "worst", "best")
+        None if None in (parts := [getattr(score, field) for score in scores]) else sum(parts) / len(parts)
+        for field in ("value", "worst", "best")
     )
+    assert value is not None  # a score has a value
     half = Z * sqrt(sum(((score.high - score.low) / (2 * Z)) ** 2 for score in scores)) / len(scores)
-    low, high = max(0.0, value - half), min(1.0, value + half)
+    low, high = max(0.0, value - half), min(aggregate.metric.highest, value + half)
     return replace(stat, value=value, low=low, high=high, worst=worst, best=best)
 
 
@@ -251,10 +284,10 @@ def averages(scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -
 
 
 def _better_form(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:
-    """The score of a part; of two forms the larger, if both are measured. The larger of two leans upwards."""
+    """The score of a part; of two forms the better, if both are measured. The better of two flatters."""
     forms = [_part_score(form, scores, protocols) for form in part.forms]
     missing = next((form for form in forms if form.score is None), None)
-    return missing or max(forms, key=lambda form: form.score.value if form.score else 0.0)
+    return missing or max(forms, key=lambda form: metric_of(form.metric).merit(form.score.value if form.score else 0.0))
 
 
 def _part_score(part: Part, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> PartScore:

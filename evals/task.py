@@ -8,8 +8,8 @@ kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbo
 The loop (`evals.run`) knows these four kinds and nothing of any task.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 from evals.records import ChatShape, Choice, Decoding, Groups, Message, Sample, Scored
 from evals.sandbox import Program
@@ -59,6 +59,23 @@ def bare_question(sample: Sample) -> str:
     return sample.question
 
 
+class ShotSource(Record, frozen=True, kw_only=True):
+    """Where lm-evaluation-harness takes a choice task's examples from, for any number of them (`evals.fewshot`).
+
+    read   rows of any split of the task's set -> samples of the task's own form
+    rows   the set's name, its split, another split -> the rows of the latter (`evals.datasets.load.other_rows`)
+    split  the split of the examples
+    spare  the harness knows no test split: it draws one more, and leaves out a row that equals the question's
+    first  not drawn: the first rows of the sample's cluster
+    """
+
+    read: Callable[[Iterable[dict[str, Any]]], Iterable[Sample]]
+    rows: Callable[[str, str, str], Sequence[dict[str, Any]]]
+    split: str = "train"
+    spare: bool = False
+    first: bool = False
+
+
 class Task(Record, frozen=True, kw_only=True):
     """One task under one protocol. A change that can move a score raises `version`.
 
@@ -81,6 +98,7 @@ class Task(Record, frozen=True, kw_only=True):
     shape     how it is asked by chat; None: as a completion (`evals.chat.chat_task`)
     asked     with `shape`: sample -> the messages, and the continuations that are scored after them
     known     check of `phizoo eval lint` -> why the task's source fails it, where that is a fact of the source
+    source    kind "choices": where examples come from, if any number may stand before a question
     tags      with `shape`: the tags around a thought, as the checkpoint's template names them
     """
 
@@ -116,6 +134,7 @@ class Task(Record, frozen=True, kw_only=True):
     asked: Callable[[Sample], tuple[Asked, ...]] | None = None
     known: dict[str, str] = {}
     tags: tuple[ThoughtTags, ...] = ()
+    source: ShotSource | None = None
 
     @property
     def by_logprob(self) -> bool:

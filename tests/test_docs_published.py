@@ -1,15 +1,29 @@
 """The scripts that write files of zoo/published: run again, they write what is there."""
 
+import doctest
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from zoo.published import read_models
+from zoo.published import Source, read_models
+from zoo.published.sources import PrintedColumn
 from zoo.published.table import FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
+CARD = """
+# A card
+
+| Benchmark | Metric | Gemma 2 PT 2B | Gemma 2 PT 9B |
+| --- | --- | --- | --- |
+| [MMLU][mmlu] | 5-shot, top-1 | **51.3** | 71.3 |
+| [HellaSwag](https://a.org) | 10-shot | 73.0 | 81.9 |
+
+| Benchmark | Metric | Gemma 2 IT 2B |
+| --- | --- | --- |
+| [MMLU][mmlu] | 5-shot, top-1 | 1.0 |
+"""
 TABLE = ROOT.parent / "shared" / "data" / "openllm_v2.tsv"
 HEADER = "model\tparams_billions\tarchitecture\tprecision\tIFEval\tBBH\tMATH_lvl5\tGPQA\tMUSR\tMMLU_PRO\n"
 
@@ -56,3 +70,37 @@ def test_the_open_llm_file_is_what_its_script_writes() -> None:
     assert len(columns) == 1 + sum(map(len, kept.values()))
     assert [row[0] for row in open_llm.wide(kept)] == [line.split(",")[0] for line in columns[1:]]
     assert {model.model for model in open_llm.add_models(kept)} == {model.model for model in read_models().values()}
+
+
+def card_source(models: dict[str, str], *printed: str) -> Source:
+    columns = {label.split(",")[0]: PrintedColumn(benchmark="b", protocol="score", printed=label) for label in printed}
+    return Source(
+        title="t", address="https://a.org/b", accessed="2026-11-30", licence="mit", models=models, columns=columns
+    )
+
+
+def test_a_card_gives_the_numbers_of_its_models_and_rows() -> None:
+    card = script("card")
+    source = card_source(
+        {"Gemma 2 PT 2B": "small", "Gemma 2 PT 9B": "large"}, "MMLU, 5-shot, top-1", "HellaSwag, 10-shot"
+    )
+    assert card.table(CARD, source) == [["small", "", "51.3", "73.0"], ["large", "", "71.3", "81.9"]]
+
+
+@pytest.mark.parametrize(
+    ("models", "printed", "said"),
+    [
+        ({"Gemma 2 PT 2B": "small"}, ("MMLU, 5-shot, top-1", "ARC-c, 25-shot"), "no number for ARC-c"),
+        ({"Gemma 2 PT 2B": "small", "Gemma 3": "other"}, ("MMLU, 5-shot, top-1",), "no number for other"),
+        ({"Gemma 2 PT 2B": "small", "Gemma 2 IT 2B": "small"}, ("MMLU, 5-shot, top-1",), "prints 51.3 and 1.0"),
+        ({"Gemma 2 PT 2B": "small"}, ("MMLU, 0-shot",), "no number for MMLU, small"),
+    ],
+)
+def test_what_a_card_does_not_have_is_an_error(models: dict[str, str], printed: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        script("card").table(CARD, card_source(models, *printed))
+
+
+@pytest.mark.parametrize("name", ["card", "open_llm"])
+def test_the_examples_in_the_scripts(name: str) -> None:
+    assert doctest.testmod(script(name)).failed == 0

@@ -16,6 +16,7 @@ from typing import Any
 from training.loop.trackers import Tracker
 from training.loop.validate import BITS, LOSS, by_source
 from zoo.digest import whole_file
+from zoo.metrics import metric_of
 
 TIMED = ("seconds", "tokens_per_second", "memory_bytes", "mfu")
 
@@ -89,17 +90,24 @@ PLOTS = (
 def plots(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """(key, label, key of the dots) of every recorded quantity; evaluation scores and the sources' losses come last."""
     tasks = sorted({key for line in lines for key in line if key.startswith("eval_") and f"{key}_low" in line})
-    scores = []
-    for key in tasks:
-        last = next(line for line in reversed(lines) if key in line)
-        label = f"{key.removeprefix('eval_')}, {last[f'{key}_n']} samples; last {100 * last[key]:.1f}%"
-        scores.append((key, f"{label} [{100 * last[f'{key}_low']:.1f}–{100 * last[f'{key}_high']:.1f}]", key))
+    scores = [(key, _score_label(key, next(line for line in reversed(lines) if key in line)), key) for key in tasks]
     named = dict.fromkeys(key for line in lines for key in line if key.startswith(f"{LOSS}/"))
     for key in named:
         source = key.removeprefix(f"{LOSS}/")
         scores.append((key, f"Validation loss of {source} (nats a token)", key))
         scores.append((f"{BITS}/{source}", f"Validation of {source}, bits a byte", f"{BITS}/{source}"))
     return [plot for plot in (*PLOTS, *scores) if any(line.get(plot[0]) is not None for line in lines)]
+
+
+def _score_label(key: str, last: Mapping[str, Any]) -> str:
+    """A task's last score in its metric's unit, with interval and n."""
+    from evals.tasks import main_metric
+
+    task = key.removeprefix("eval_")
+    metric = metric_of(main_metric(task))
+    value, low, high = (metric.text(last[name]) for name in (key, f"{key}_low", f"{key}_high"))
+    unit = "%" if metric.is_share else f" {metric.title}{metric.mark}"
+    return f"{task}, {last[f'{key}_n']} samples; last {value}{unit} [{low}–{high}]"
 
 
 def series(lines: list[dict[str, Any]], key: str) -> list[tuple[float, float]]:

@@ -16,6 +16,10 @@ class CheckFailed(ZooError):
     """The command ran and its check failed (a verification, a parity): exit code 1."""
 
 
+class NotResolvedError(ZooError):
+    """The command ran and the samples do not decide (a comparison, a gate): exit code 3."""
+
+
 class UnreachableError(ZooError):
     """A store that cannot be reached or does not answer: what is on this machine can still be used."""
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 LINE_SECONDS = 10.0  # one log line per interval shows that the command is alive
+WIDE, NARROW = 100, 60  # columns of a terminal below which a bar has no rate, and no clock
 BAR_BYTES = 50_000_000  # a smaller transfer has no bar, but a line for each interval if it is slow
 
 
@@ -111,12 +112,17 @@ def progress(label: str, total: float | None, unit: str) -> Iterator[Bar]:
         def render(self, task: Task) -> Text:
             return Text(rate_text(task.finished_speed or task.speed or 0.0, unit))
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(),
+    console = Console(stderr=True)
+    columns = [
+        TextColumn("{task.description}"), BarColumn(bar_width=40 if console.width >= WIDE else 12),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total else "{task.completed:,.0f}"), Rate(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=60) as bars:
+    ]  # fmt: skip
+    if console.width < WIDE:
+        del columns[3]  # the rate goes first where a line would fold
+    if console.width < NARROW:
+        del columns[3]  # then the clock
+    with Progress(*columns, console=console, speed_estimate_period=60) as bars:
         task = bars.add_task(label, total=total, note="")
 
         class Rich:

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Column, Row
 from dashboard.board.front import AXES
-from dashboard.board.view import SUITES, Bounds, Shown, View
+from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View, column_of_benchmark
 from dashboard.escape import cut
 from zoo.cli.output import count
 from zoo.errors import ZooError, unknown
+from zoo.quantity import parse_quantity
 from zoo.records import Subset
 
 SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
@@ -49,7 +50,7 @@ def parse_bounds(ends: Sequence[str]) -> Bounds:
     >>> parse_bounds(("any", "1.5B")), parse_bounds(("any", "500M"))
     ((None, 1500000000.0), (None, 500000000.0))
     """
-    low, high = (None if end in NO_BOUND else facts.parse_size(end) for end in ends)
+    low, high = (None if end in NO_BOUND else parse_quantity(end) for end in ends)
     return low, high
 
 
@@ -85,11 +86,12 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     columns = {column_name(column): column.key for column in board.columns} | {c.key: c.key for c in board.columns}
     rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
     orders = {title: key for key, title in ORDERS.items()} | {key: key for key in ORDERS} | columns
+    orders |= {one.benchmark: column_of_benchmark(board, one.benchmark) for one in board.columns if one.main}
     all_years = years(board)
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
     fields: dict[str, Any] = {
-        "suite": _choice(query, "suite", tuple(SUITES), "talk"), "search": "".join(query.get("search", ())[-1:]),
+        "suite": _choice(query, "suite", tuple(SUITES), DEFAULT), "search": "".join(query.get("search", ())[-1:]),
         "shown": _choice(query, "shown", get_args(Shown), "all"),
         "complete": _choice(query, "complete", ("true", "false"), "false") == "true",
         "every_metric": _choice(query, "every", ("true", "false"), "false") == "true",
@@ -139,8 +141,11 @@ def _sizes(query: Mapping[str, Sequence[str]], key: str) -> Sequence[str]:
     if len(ends) not in (1, 2):
         return NO_BOUND
     for end in ends:
-        if end not in NO_BOUND and facts.parse_size(end) is None:
-            raise ZooError(f"{key} {end[:40]!r} is no size: expected such as 500M, 1.5B or any. More: {HELP}")
+        if end not in NO_BOUND:
+            try:
+                parse_quantity(end)
+            except ZooError as error:
+                raise ZooError(f"{key}: {error}, or any. More: {HELP}") from error
     return ("any", *ends)[-2:]
 
 

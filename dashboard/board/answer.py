@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, value_text
+from dashboard.board.cells import Board, Column, Row, merit, numbers_text
 from dashboard.board.facts import UNKNOWN, known
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
-from evals.stats.ranks import Standing
-from zoo.cli.output import cell as number_text
+from zoo.metrics import metric_of
 from zoo.records import Origin, Record
 
 NAMED = 3  # leaders that a sentence names
@@ -28,7 +27,7 @@ class Answer(Record, frozen=True):
     """The best rows of one column.
 
     leaders  keys of the rows that may be first, best value first
-    certain  there is one leader, and it is proven to be above all others
+    certain  there is one leader, proven to be above all others, and no other row of its model denies it
     ranked   rows with a rank in the column
     """
 
@@ -50,22 +49,37 @@ def answers(shown: Board) -> tuple[Answer, ...]:
     rows = [row for row in shown.rows if row.own or row.weights]
     found = []
     for origin in ("measured", "reported"):
-        columns = [c for c in shown.columns if c.origin == origin and c.main and not c.mixed]
-        ranked = [(column, column_ranks(rows, column.key)) for column in columns]
-        leading = max(ranked, key=lambda pair: (pair[0].one_protocol, len(pair[1])), default=None)
-        if leading is not None and leading[1]:
-            found.append(_answer(rows, *leading))
+        column = leading([column for column in shown.columns if column.origin == origin], rows)
+        if column is not None:
+            found.append(answer_of(rows, column))
     return tuple(found)
 
 
-def _answer(rows: Sequence[Row], column: Column, ranks: dict[str, Standing]) -> Answer:
-    best = sorted((row for row in rows if row.key in ranks), key=lambda row: -row.cells[column.key].value)
+def leading(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
+    """The column that an answer is read from; None if none ranks a row.
+
+    One protocol before many; then the most rows; then the most groups that are told apart; then the board's order.
+    """
+
+    def weight(column: Column) -> tuple[bool, int, int]:
+        ranks = column_ranks(rows, column.key)
+        return column.one_protocol, len(ranks), len({standing.group for standing in ranks.values()})
+
+    best = max((column for column in columns if column.main and not column.mixed), key=weight, default=None)
+    return best if best is not None and weight(best)[1] else None
+
+
+def answer_of(rows: Sequence[Row], column: Column) -> Answer:
+    """The answer of one column among these rows, of which one at least has an interval there."""
+    ranks = column_ranks(rows, column.key)
+    best = sorted((row for row in rows if row.key in ranks), key=lambda row: -merit(row.cells[column.key]))
     leaders = [row for row in best if ranks[row.key].first == 1]
-    certain = len(leaders) == 1 and len(best) > 1
+    doubles = _doubles(best, leaders)
+    certain = len(leaders) == 1 and len(best) > 1 and not doubles
     return Answer(
         column=column.key, benchmark=column.benchmark, origin=column.origin,
         leaders=tuple(row.key for row in leaders), certain=certain, ranked=len(best),
-        text=f"{_place(column)}: {_verdict(best, leaders, column)}{_licences(leaders)}",
+        text=f"{_place(column)}: {_verdict(best, leaders, doubles, column)}{_licences(leaders)}",
     )  # fmt: skip
 
 
@@ -74,20 +88,34 @@ def _place(column: Column) -> str:
     return f"{benchmarks.title_of(column.benchmark)} ({cut(column.title, 40)}, {how})"
 
 
-def _verdict(best: Sequence[Row], leaders: Sequence[Row], column: Column) -> str:
+def _doubles(best: Sequence[Row], leaders: Sequence[Row]) -> list[Row]:
+    """The rows of the leaders' models that are not first: the same model, measured again by the same source."""
+    keys, names = {row.key for row in leaders}, {row.name for row in leaders if row.variant}
+    return [row for row in best if row.variant and row.name in names and row.key not in keys]
+
+
+def _verdict(best: Sequence[Row], leaders: Sequence[Row], doubles: Sequence[Row], column: Column) -> str:
     if len(best) == 1:
         return f"only {_named(best[0], column)} has a score with an interval."
     if len(leaders) == 1:
+        if doubles:
+            others = ", ".join(_named(row, column) for row in doubles[:NAMED])
+            return (
+                f"{_named(best[0], column)} is first of {len(best):,}, but the same model also has {others}: its "
+                "source does not say what differs, the chat template or the revision."
+            )
         return f"{_named(best[0], column)} is first of {len(best):,}, with certainty; next {_named(best[1], column)}."
     more = f" and {len(leaders) - NAMED:,} more" if len(leaders) > NAMED else ""
     named = ", ".join(_named(row, column) for row in leaders[:NAMED])
-    told = f" {column.n:,} samples tell {column.resolves:.1f} points." if column.resolves and column.n else ""
+    metric = metric_of(column.metric)
+    told = ""
+    if column.resolves and column.n:
+        told = f" {column.n:,} samples tell {column.resolves:.{metric.digits}f} {metric.unit}."
     return f"{len(leaders):,} of {len(best):,} cannot be told apart at the top: {named}{more}.{told}"
 
 
 def _named(row: Row, column: Column) -> str:
-    cell = row.cells[column.key]
-    return f"{cut(row.label, 48)} {number_text(value_text(cell), cell.low, cell.high, cell.n)}"
+    return f"{cut(row.label, 48)} {numbers_text(row.cells[column.key])}"
 
 
 def _licences(leaders: Sequence[Row]) -> str:
@@ -150,3 +178,14 @@ def _unknown_to_condition(board: Board, view: View, shown: set[str]) -> list[str
         for word, number in found.items()
         if number
     ]
+
+
+def leak_notes(rows: Sequence[Row], column: Column) -> tuple[str, ...]:
+    """Which of the named rows saw how many of a column's samples in training, a sentence each."""
+    notes = []
+    for row in rows[:NAMED]:
+        cell = row.cells.get(column.key)
+        if cell is not None and cell.overlaps and cell.samples:
+            clean = f"; {cell.clean:.1f} on the unseen" if cell.clean is not None else ""
+            notes.append(f"⚑ {cut(row.label, 48)}: {cell.overlaps:,} of {cell.samples:,} seen in training{clean}.")
+    return tuple(notes)

@@ -13,13 +13,14 @@ import msgspec
 
 from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
+from evals.results.history import what_changed
 from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
 from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
 from zoo.metrics import Metric, metric_of
-from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE
+from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE, about
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
 
 TALK = "The Surprising Power of Small Language Models, NeurIPS 2023: the tables as the talk prints them"
@@ -110,6 +111,8 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         text = f"{protocol.task} v{protocol.task_version}, protocol {protocol.name}, {protocol.shots}-shot, "
         text += f"{score.metric}, {decoding_text(protocol.decoding)}, prompts {protocol.prompts_sha256[:12]}"
         text += f"; {protocol.partial}" if protocol.partial else ""
+        changed = what_changed(protocol.task, protocol.name, protocol.task_version)
+        text += f"; version {protocol.task_version} changed {changed}" if changed else ""
         text += chat_text(protocol.chat) if protocol.chat else ""
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
@@ -255,7 +258,7 @@ def _published_row(rows: Sequence[Reported], cells: dict[str, Cell], talk: bool)
         label=f"{label} ({row.variant})" if row.variant else label, name=model, own=False,
         parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
         family=benchmarks.family_of(model), style=row.facts.kind, weights=row.facts.weights, cells=cells, talk=talk,
-        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released or row.date,
+        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released,
         variant=row.variant,
     )  # fmt: skip
 
@@ -279,8 +282,11 @@ def compare_column(column: Column, columns: Iterable[Column]) -> str:
     if column.origin == "measured":
         return "All rows of this column had the same prompt bytes, decoding and extraction: compare them paired."
     measured = [c for c in columns if c.origin == "measured" and c.benchmark == column.benchmark]
+    note = f" {told}" if (told := about(column.source)) else ""
+    if column.one_protocol:
+        return f"Its source measured all rows of this column in one way: compare them with each other only.{note}"
     if part := not_comparable(column.subset, None, None):
-        return f"Not comparable with other columns: this is {part}."
+        return f"Not comparable with other columns: this is {part}.{note}"
     if not measured:
         return "This benchmark was not measured here; compare only within this column and its source."
     if all(not_comparable("", column.shots, c.shots) for c in measured):

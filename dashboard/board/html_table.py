@@ -1,14 +1,16 @@
-"""Renders the board as one HTML table, every name escaped, for the page and the static export.
+"""Renders a board's two blocks as HTML tables, every name escaped, for the page and the static export.
 
-It has two header rows: the benchmark, and under it one protocol per column, marked as measured (●) or reported (◇).
-`board.css` styles it; `board.js` sorts it and moves through it by keyboard.
+A column is one protocol. The leading column has an axis, ranks and lines between groups; both blocks share its axis.
+`board.css` styles it; `board.js` sorts it, moves through it by keyboard and holds what is ticked.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from itertools import groupby, pairwise
+from itertools import pairwise
+from typing import NamedTuple
 
-from dashboard.board import benchmarks
+from dashboard.board import benchmarks, facts
+from dashboard.board.blocks import Blocks, BoardBlock, make_blocks, unused
 from dashboard.board.cells import (
     Board,
     Cell,
@@ -16,7 +18,7 @@ from dashboard.board.cells import (
     Row,
     at_chance,
     cell_text,
-    numbers_text,
+    coverage_note,
     overlap_text,
     run_texts,
     size_text,
@@ -27,18 +29,25 @@ from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
 from dashboard.escape import cut, html
 from evals.stats.ranks import Standing
-from evals.stats.signal import Signal
-from zoo.cli.output import NONE, count, range_text
+from zoo.cli.output import count, range_text
 from zoo.coverage import NOT_SEARCHED
 from zoo.metrics import metric_of
 from zoo.visible import plain
 
-FACTS = (
-    *(("name", "Model"), ("parameters", "Parameters"), ("unique", "Unique tokens"), ("tokens", "Tokens seen")),
-    ("date", "Date"),
-)
-RESOLVES_REAL = "the smallest difference that n samples detect with 80% power"
-RESOLVES = "the smallest difference in points, near 50%, that n samples detect with 80% power"
+TITLES = {
+    "measured": ("●", "Measured here", "one prompt a column: compare freely"),
+    "reported": ("◇", "Reported elsewhere", "same benchmarks, other prompts: read large gaps only"),
+}
+NOT_MEASURED = '<span class="unseen">not measured</span><span class="dash" aria-hidden="true">–</span>'
+NOT_REPORTED = NOT_MEASURED.replace("not measured", "not reported")
+
+
+class Drawn(NamedTuple):
+    """A block with the ranks of its leading and sorted columns, and the end of each column's scale."""
+
+    block: BoardBlock
+    ranks: Mapping[str, Mapping[str, Standing]]
+    tops: Mapping[str, float]
 
 
 def read_asset(name: str) -> str:
@@ -47,48 +56,70 @@ def read_asset(name: str) -> str:
 
 
 LEGEND = read_asset("legend.html").rstrip("\n")
+KEY = (
+    '<p class="key"><span><b class="mark measured">●</b> measured</span> <span><b class="mark reported">◇</b> '
+    "reported by others</span> <span>[low–high] 95% interval</span> <span>#1–5 possible ranks</span> <span>– not "
+    "measured</span> <span>⚑ found in training data</span> <span>≈ the interval covers not quite 95%</span></p>"
+)
 
 
-def render_table(board: Board, view: View | None = None, rows: Sequence[Row] | None = None, caption: str = "") -> str:
-    """The table element of a board that is already selected.
+def render_blocks(
+    board: Board, blocks: Blocks, view: View, rows: Sequence[Row] | None = None, ticks: bool = False
+) -> str:
+    """The tables of both blocks, each under its heading; a block without rows is not drawn.
 
-    view     marks the header of the sorted column and the pinned rows
-    rows     the rows to draw (one page); ranks are always among all rows of the board
-    caption  read first by a screen reader
+    board  selected; its rows are those that ranks are among
+    rows   the reported rows to draw (one page of them); None: all
+    ticks  whether own rows can be chosen for a comparison
     """
-    view = view or View()
-    ranks, tops = board_ranks(board), _tops(board)
-    breaks = _group_starts(board, view, ranks)
-    lines = ['<table class="board" role="grid">', f"<caption>{html(caption or 'Leaderboard')}</caption>", "<thead>"]
-    lines += [*_head_rows(board, view, board_signals(board, ranks)), "</thead>", "<tbody>"]
-    for row in board.rows if rows is None else rows:
+    measured = _render_block(board, blocks.measured, blocks.measured.rows, view, ticks)
+    return measured + _render_block(board, blocks.reported, blocks.reported.rows if rows is None else rows, view, ticks)
+
+
+def render_table(board: Board) -> str:
+    """Both blocks of a board with every row and column, as an exported page has them."""
+    view = View(suite="all")
+    return KEY + render_blocks(board, make_blocks(board, view, every_row=True, every_column=True), view)
+
+
+def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: View, ticks: bool) -> str:
+    mark, title, about = TITLES[block.origin]
+    if any(cell.measured_at for row in block.rows for cell in row.cells.values()):
+        title = "Measured, some elsewhere"
+    rest = unused(block)
+    head = f'<section class="block {block.origin}"><h2><span class="mark {block.origin}">{mark}</span> {title}'
+    if not block.rows or not block.columns:
+        return f'{head}</h2><p class="rest">{html(rest)}</p></section>' if rest else ""
+    whole = Board(columns=block.columns, rows=block.rows, subset=board.subset)
+    ranks = board_ranks(whole)
+    signals = board_signals(whole, ranks)
+    texts = {column.key: head_texts(whole, column, signals.get(column.key)) for column in block.columns}
+    tops = {column.key: _top(column, block.rows) for column in block.columns}
+    drawn = Drawn(block, {key: ranks[key] for key in (block.lead, view.sort) if key in ranks}, tops)
+    breaks = _group_starts(block, view, ranks.get(block.lead, {}))
+    lines = [
+        f'{head}<span class="aside">{about}</span></h2><div class="wide"><table class="board" role="grid">'
+        f"<caption>{title}</caption><thead><tr>",
+        '<th scope="col" class="tick"><span class="unseen">Chosen</span></th>' if ticks else "",
+        f'<th scope="col" class="model"{_aria_sort("name", view)}>{_sort_button("name", "Model")}</th>',
+        '<th scope="col" class="fact">Licence</th>',
+        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns),
+        "</tr></thead><tbody>",
+    ]  # fmt: skip
+    for row in rows:
         names = ["own" if row.own else "other"]
         names += ["pinned"] if row.key in view.pinned else []
         names += ["apart"] if row.key in breaks else []
-        lines.append(_row(row, board.columns, ranks, " ".join(names), tops))
-    return "\n".join([*lines, "</tbody>", "</table>"])
+        lines.append(_row(row, drawn, " ".join(names), ticks))
+    return "".join(
+        [*lines, "</tbody></table></div>", f'<p class="rest">{html(rest)}</p>' if rest else "", "</section>"]
+    )
 
 
-def _group_starts(board: Board, view: View, ranks: Mapping[str, Mapping[str, Standing]]) -> set[str]:
-    """The keys of rows that start a new group of ties in the sorted column."""
-    column = ranks.get(view.sort, {})
-    keys = [row.key for row in board.rows if row.key in column and row.key not in view.pinned]
-    return {key for before, key in pairwise(keys) if column[key].group != column[before].group}
-
-
-def _head_rows(board: Board, view: View, signals: Mapping[str, Signal]) -> list[str]:
-    first = ["<tr>"]
-    for key, title in FACTS:
-        kind = "model" if key == "name" else "fact"
-        first.append(
-            f'<th scope="col" rowspan="2" class="{kind}"{_aria_sort(key, view)}>{_sort_button(key, title)}</th>'
-        )
-    for benchmark, group in groupby(board.columns, key=lambda column: column.benchmark):
-        title, width = html(benchmarks.title_of(benchmark)), len(list(group))
-        first.append(f'<th scope="colgroup" colspan="{width}" class="benchmark"><span>{title}</span></th>')
-    texts = {column.key: head_texts(board, column, signals.get(column.key)) for column in board.columns}
-    second = ["<tr>", *(_column_head(column, view, board.subset, *texts[column.key]) for column in board.columns)]
-    return ["".join([*first, "</tr>"]), "".join([*second, "</tr>"])]
+def _group_starts(block: BoardBlock, view: View, ranks: Mapping[str, Standing]) -> set[str]:
+    """The keys of rows that start a new group of ties in the leading column."""
+    keys = [row.key for row in block.rows if row.key in ranks and row.key not in view.pinned]
+    return {key for before, key in pairwise(keys) if ranks[key].group > ranks[before].group}
 
 
 def _aria_sort(key: str, view: View, lower: bool = False) -> str:
@@ -102,91 +133,123 @@ def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-def _column_head(column: Column, view: View, subset: str, signal: str, why: str) -> str:
-    mark = "●" if column.origin == "measured" else "◇"
-    tooltip = f"{column.origin}: {column.protocol}. {column.comparable}" + (
-        f" {why[0].upper()}{why[1:]}." if why else ""
-    )
-    metric = html(cut(column.metric, 28)) if column.origin == "measured" else html(_published_metric(column))
+PROMPTS = {"openai": "OpenAI's prompt", "bigcode": "BigCode's prompt", "lm-eval": "lm-eval's prompt",
+           "phizoo": "phi-zoo's prompt"}  # fmt: skip
+
+
+def protocol_words(column: Column) -> str:
+    """A column's protocol as a reader says it.
+
+    >>> column = Column(key="k", benchmark="b", title="openai v1", protocol="", origin="measured", metric="pass@1")
+    >>> protocol_words(column)
+    "OpenAI's prompt"
+    """
+    name = column.title.partition(" v")[0]
+    return PROMPTS.get(name, name) if column.origin == "measured" else column.title
+
+
+def tells(column: Column) -> str:
+    """What a column's problems can tell apart; empty if it is not known."""
+    if not column.n:
+        return ""
+    metric = metric_of(column.metric)
+    smallest = f" tell {column.resolves:.{metric.digits}f} {metric.unit}" if column.resolves else ""
+    return f"{column.n:,} problems{smallest}"
+
+
+def _column_head(column: Column, drawn: Drawn, view: View, subset: str, signal: str, why: str) -> str:
+    """Two lines: the benchmark and whose prompt; the leading column also has its axis and what it can tell."""
+    leads = column.key == drawn.block.lead
     kind = metric_of(column.metric)
-    notes = [f"{mark} {metric}{kind.mark}"]
-    if column.resolves:
-        how = "paired" if column.origin == "measured" else "unpaired"
-        smallest = f"n={column.n}, Δ ≥ {column.resolves:.{kind.digits}f} {how}"
-        notes.append(f'<span class="resolves" title="{RESOLVES if kind.is_share else RESOLVES_REAL}">{smallest}</span>')
-    if signal:
-        notes.append(f'<span class="signal">{html(signal)}</span>')
+    lines = [html(cut(protocol_words(column), 34))]
+    if not column.main or not kind.is_share:
+        lines.append(html(cut(column.metric, 28)) + kind.mark)
     if column.subset:
-        notes.append(html(cut(column.subset, 40)))
+        lines.append(html(cut(column.subset, 40)))
     elif subset != "all":
         part = f"{subset} samples only" if column.origin == "measured" else "all samples, leaked ones too"
-        notes.append(f'<span class="part">{part}</span>')
-    notes += [f'<span class="tier">sandbox: {html(cut(tier, 24))}</span>' for tier in column.tiers]
-    title = html(cut(column.title, 34))
+        lines.append(f'<span class="part">{part}</span>')
+    if column.n:
+        lines.append(html(tells(column)) if leads else f"n={column.n:,}")
+    if signal:
+        lines.append(f'<span class="signal">{html(signal)}</span>')
+    top = f"{drawn.tops[column.key]:.3g}"
+    axis = f'<span class="scale" aria-hidden="true"><i>0</i><i>{top}</i></span>' if leads else ""
     lower = ' data-lower="true"' if kind.lower_is_better else ""
+    names = f"{column.origin} lead at" if leads else column.origin
+    title = html(benchmarks.title_of(column.benchmark))
     return (
-        f'<th scope="col" class="{column.origin}" data-column="{html(column.key)}" title="{html(tooltip)}"{lower}'
-        f"{_aria_sort(column.key, view, kind.lower_is_better)}>"
-        f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(notes)}</span></th>'
+        f'<th scope="col" class="{names}" data-column="{html(column.key)}" data-benchmark="{title}" '
+        f'title="{html(head_tooltip(column, why))}"{lower}{_aria_sort(column.key, view, kind.lower_is_better)}>'
+        f'{_sort_button(column.key, title)}<span class="how">{"<br>".join(lines)}</span>{axis}</th>'
     )
 
 
-def _published_metric(column: Column) -> str:
-    """The metric and shots of a published column."""
-    shots = "" if column.shots is None else f" {column.shots}-shot"
-    return cut(f"reported {column.metric}{shots}", 40)
+def head_tooltip(column: Column, why: str = "") -> str:
+    """What a head does not show: metric, protocol, problems, resolution, sandbox, whether it may be compared.
+
+    why  what the column's signal rests on
+    """
+    how = "paired" if column.origin == "measured" else "unpaired"
+    parts = [f"{column.origin}: {column.protocol}", column.metric, tells(column) and f"{tells(column)}, {how}"]
+    parts += [f"sandbox: {tier}" for tier in column.tiers]
+    return plain(". ".join([*(part for part in parts if part), column.comparable, why[:1].upper() + why[1:]]).rstrip())
 
 
-def _row(
-    row: Row, columns: Sequence[Column], ranks: Mapping[str, Mapping[str, Standing]], names: str,
-    tops: Mapping[str, float],
-) -> str:  # fmt: skip
-    tooltip = html(row.name if row.name == row.label else f"{row.label} — {row.name}")
-    tokens = f"{count(row.unique_tokens)} unique tokens", f"{count(row.training_tokens)} seen"
-    facts = (html(size_text(row)), *tokens, html(row.date) or NONE)
-    details = " · ".join(f"<span>{fact}</span>" for fact in facts)
+def _row(row: Row, drawn: Drawn, names: str, ticks: bool) -> str:
+    licence = html(cut(row.licence, 24)) if facts.known(row.licence) else "unknown"
+    kind = row.style or "kind unknown"
+    tick = ""
+    if ticks:
+        label = html(row.label)
+        box = f'<input type="checkbox" tabindex="-1" data-label="{label}" aria-label="Choose {label}">'
+        tick = f'<td class="tick">{box if row.own and row.cells else ""}</td>'
     lines = [
-        f'<tr class="{names}" data-row="{html(row.key)}">'
-        f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{tooltip}">'
-        f'<span class="name">{html(cut(row.label))}</span><span class="sub">{details}</span></th>',
-        _fact(row.parameters, html(size_text(row))),
-        _fact(row.unique_tokens, count(row.unique_tokens)),
-        _fact(row.training_tokens, count(row.training_tokens)),
-        f'<td class="fact" data-v="{html(row.date)}">{html(row.date) or NONE}</td>',
+        f'<tr class="{names}" data-row="{html(row.key)}">{tick}'
+        f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{html(row_tooltip(row))}">'
+        f'<span class="name">{html(cut(row.label))}</span><span class="sub"><span>{html(size_text(row))}</span>'
+        f' · <span>{kind}</span><span class="narrow"> · licence {licence}</span></span></th>'
+        f'<td class="fact" data-v="{licence}">{licence}</td>'
     ]
-    lines += [_cell(row.cells.get(column.key), ranks[column.key].get(row.key), tops[column.key]) for column in columns]
+    lines += [_cell(row, column, drawn) for column in drawn.block.columns]
     return "".join([*lines, "</tr>"])
 
 
-def _fact(value: float | None, text: str) -> str:
-    return f'<td class="fact" data-v="{"" if value is None else f"{value:.0f}"}">{text}</td>'
+def row_tooltip(row: Row) -> str:
+    """What a model's row does not show: its whole name, tokens, dates, family, weights."""
+    name = row.name if row.name == row.label else f"{row.label} — {row.name}"
+    parts = [f"{count(row.unique_tokens)} unique tokens, {count(row.training_tokens)} seen", row.family]
+    parts += [f"released {row.released}" if row.released else "release unknown"]
+    parts += [f"added {row.date}"] if row.own and row.date else []
+    return plain(" · ".join([name, *parts, f"weights {row.weights or 'unknown'}"]))
 
 
-def _tops(board: Board) -> dict[str, float]:
-    """The end of each column's scale: 100 for percent, else its largest number."""
-    tops = {}
-    for column in board.columns:
-        ends = (max(c.value, c.high or 0.0) for row in board.rows if (c := row.cells.get(column.key)))
-        tops[column.key] = 100.0 if metric_of(column.metric).is_share else max(ends, default=0.0) or 1.0
-    return tops
-
-
-def _cell(cell: Cell | None, standing: Standing | None, top: float) -> str:
+def _cell(row: Row, column: Column, drawn: Drawn) -> str:
     """A cell in as few elements as possible: a board has thousands, and each costs the browser layout and paint."""
+    cell, standing = row.cells.get(column.key), drawn.ranks.get(column.key, {}).get(row.key)
+    leads = column.key == drawn.block.lead
     if cell is None:
-        return '<td class="none">–</td>'
+        empty = NOT_MEASURED if column.origin == "measured" else NOT_REPORTED
+        return f'<td class="none{" at" if leads else ""}">{empty}</td>'
     dagger = '<span class="dagger">†</span>' if cell.origin == "reported" else ""
     rank = f' <span class="rank">#{range_text(standing.first, standing.last)}</span>' if standing else ""
     return (
-        f'<td class="{cell.origin}" data-v="{cell.value:g}"{_title(cell)}>'
-        f'<span class="value">{html(value_text(cell))}{dagger}</span>{rank}{_bar(cell, top)}{_details(cell)}</td>'
+        f'<td class="{cell.origin}{" lead at" if leads else ""}" data-v="{cell.value:g}"{_title(cell)}>'
+        f'<span class="value">{html(value_text(cell))}{dagger}{_marks(cell)}</span>{rank}'
+        f"{_bar(cell, drawn.tops[column.key])}{_details(cell, column)}</td>"
     )
+
+
+def _marks(cell: Cell) -> str:
+    """The signs beside a value; the tooltip and the dialog say what they mean."""
+    signs = ("⚑" if cell.overlaps else "") + ("≈" if coverage_note(cell) else "")
+    return f'<span class="sign">{signs}</span>' if signs else ""
 
 
 def _title(cell: Cell) -> str:
     """The tooltip, if it says more than the cell and its column's header show."""
     plain_cell = cell.origin == "measured" and cell.subset == "all" and cell.clusters in (0, cell.n)
-    plain_cell = plain_cell and not cell.unsearched
+    plain_cell = plain_cell and not cell.unsearched and not cell.overlaps
     return "" if plain_cell else f' title="{html(cell_tooltip(cell))}"'
 
 
@@ -224,14 +287,25 @@ def _bar(cell: Cell, top: float) -> str:
     return f'<span class="{" ".join(names)}" style="{style}"></span>'
 
 
-def _details(cell: Cell) -> str:
+def _top(column: Column, rows: Sequence[Row]) -> float:
+    """The end of a column's scale: 100 for percent, else its largest number."""
+    if metric_of(column.metric).is_share:
+        return 100.0
+    ends = (max(cell.value, cell.high or 0.0) for row in rows if (cell := row.cells.get(column.key)))
+    return max(ends, default=0.0) or 1.0
+
+
+def _details(cell: Cell, column: Column) -> str:
+    """The interval, n where it is not the column's, and what a reader must know before the number is used."""
     kind = metric_of(cell.metric)
-    parts = [text] if (text := numbers_text(cell, "").strip()) else []
+    parts = []
+    if cell.low is not None and cell.high is not None:
+        parts.append(f"[{cell.low:.{kind.digits}f}–{cell.high:.{kind.digits}f}]")
+    parts += [f"n={cell.n:,}"] if cell.n and cell.n != column.n else []
     if at_chance(cell):
         parts.append('<span class="guess">at chance</span>')
-    parts += [_note(text, "unscored" in text) for text in run_texts(cell)]
-    if overlap := overlap_text(cell):
-        parts.append(_note(overlap, bool(cell.overlaps)))
+    note = coverage_note(cell)
+    parts += [_note(text, "unscored" in text) for text in run_texts(cell) if text != note]
     if cell.moved is not None and abs(cell.moved) >= 0.5 * 10**-kind.digits:
         parts.append(f'<span class="moved">{"▲" if cell.moved > 0 else "▼"}{abs(cell.moved):.{kind.digits}f}</span>')
     return f' <span class="small">{" ".join(parts)}</span>' if parts else ""

@@ -16,7 +16,7 @@ from dashboard.board.cells import Board, Column, Row, merit
 from dashboard.board.front import Front, front_rows
 from dashboard.board.where import matching
 from evals.suites import benchmarks
-from zoo.errors import unknown
+from zoo.errors import ZooError, nearest, unknown
 from zoo.published import HEADLINE
 from zoo.records import Record
 
@@ -27,6 +27,9 @@ Shown = Literal["all", "measured", "reported"]
 class Suite(Record, frozen=True):
     """A preset: the benchmarks, and the sources of the published columns shown beside the measured ones.
 
+    title       as the page asks for it; empty: an address may hold it, but no menu offers it
+    measured    only benchmarks that were measured here
+    folds       published rows beside the measured ones are folded to those of the nearest size
     benchmarks  empty: all
     sources     prefixes of the published columns' sources; empty: all
     talk_rows   show only the talk's published rows
@@ -34,10 +37,13 @@ class Suite(Record, frozen=True):
     """
 
     about: str
+    title: str = ""
     benchmarks: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     talk_rows: bool = False
     one_protocol: bool = False
+    measured: bool = False
+    folds: bool = False
 
 
 def _read_suites() -> dict[str, Suite]:
@@ -51,6 +57,7 @@ def _read_suites() -> dict[str, Suite]:
 SUITES = _read_suites()
 # the published scores on part of a benchmark (phi-1's Table 3) shown beside the own scores on the same part
 PARTS = {"clean": "non-similar", "overlapping": "similar"}
+DEFAULT, WITHOUT = "here", "talk"  # the suite of an address without one; where nothing was measured here
 SORTS = ("board", "name", "parameters", "unique", "tokens", "date")
 
 
@@ -67,7 +74,7 @@ class View(Record, frozen=True):
     pinned         keys of rows that come first and pass every filter
     """
 
-    suite: str = "talk"
+    suite: str = DEFAULT
     search: str = ""
     shown: Shown = "all"
     sizes: Bounds = (None, None)
@@ -95,11 +102,29 @@ def find_suite(name: str) -> Suite:
     return SUITES[name]
 
 
+def standing_suite(board: Board, suite: str) -> str:
+    """The suite that stands for one that shows only what was measured here, where nothing was: the talk's tables."""
+    if find_suite(suite).measured and all(column.origin != "measured" for column in board.columns):
+        return WITHOUT
+    return suite
+
+
+def column_of_benchmark(board: Board, name: str) -> str:
+    """The key of the main column of a benchmark, the fullest measured one before others; empty if it is none."""
+    columns = [column for column in board.columns if column.benchmark == name and column.main]
+    fill = {column.key: sum(column.key in row.cells for row in board.rows) for column in columns}
+    best = max(columns, key=lambda column: (column.origin == "measured", fill[column.key]), default=None)
+    return best.key if best else ""
+
+
 def select(board: Board, view: View) -> Board:
     """The columns and rows of the view, in its order.
 
     Raises  ZooError for an unknown suite, column or order, naming the nearest.
     """
+    view = msgspec.structs.replace(
+        view, suite=standing_suite(board, view.suite), sort=column_of_benchmark(board, view.sort) or view.sort
+    )
     columns = _select_columns(board, view)
     keys = {column.key for column in columns}
     found = matching(board, view.where) if view.where.strip() else None
@@ -122,6 +147,7 @@ def select(board: Board, view: View) -> Board:
 
 def _select_columns(board: Board, view: View) -> list[Column]:
     suite = find_suite(view.suite)
+    here = {column.benchmark for column in board.columns if column.origin == "measured"}
     if view.columns:
         by_key = {column.key: column for column in board.columns}
         if missing := [key for key in view.columns if key not in by_key]:
@@ -130,6 +156,8 @@ def _select_columns(board: Board, view: View) -> list[Column]:
 
     def wanted(column: Column) -> bool:
         if view.shown != "all" and column.origin != view.shown:
+            return False
+        if suite.measured and column.benchmark not in here:
             return False
         if suite.benchmarks and column.benchmark not in suite.benchmarks:
             return False
@@ -196,8 +224,15 @@ def _sort_rows(rows: Sequence[Row], view: View, board: Board) -> list[Row]:
         if view.suite == "headline":  # the talk's order
             rows = sorted(rows, key=lambda row: HEADLINE.index(row.name) if row.name in HEADLINE else -1)
     else:
-        raise unknown("order", view.sort, [*SORTS, *(c.key for c in board.columns)], "phizoo leaderboard --json")
+        raise _no_order(view.sort, board)
     pinned = sorted((row for row in rows if row.key in view.pinned), key=lambda row: view.pinned.index(row.key))
     free = [row for row in rows if row.key not in view.pinned]
     known = sorted((r for r in free if value(r) is not None), key=value, reverse=view.descending)  # type: ignore[arg-type]
     return [*pinned, *known, *(row for row in free if value(row) is None)]
+
+
+def _no_order(name: str, board: Board) -> ZooError:
+    """The error for an unknown order, with the few names that a reader may type."""
+    tasks = list(dict.fromkeys(column.benchmark for column in board.columns if column.origin == "measured"))
+    known = [*SORTS, *tasks, *(column.key for column in board.columns)]
+    return ZooError(f'no order "{name}"{nearest(name, known)}. Orders: {", ".join([*SORTS, *tasks])}, or a column key')

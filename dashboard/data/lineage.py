@@ -3,11 +3,11 @@
 `zoo.lineage` makes the graph; this file only renders it.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dashboard.escape import cut
 from zoo import lineage
+from zoo.errors import ZooError
 from zoo.jsonl import parse_json, split_lines
 from zoo.records import Checkpoint
 
@@ -18,9 +18,11 @@ CURVES = "training_curves.jsonl"  # written by the trainer into the checkpoint
 MAX_NODES = 40  # more are unreadable
 STYLE = (
     'rankdir=TB; bgcolor="transparent"; nodesep=0.2; ranksep=0.35;\n'
-    'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="#ffffff" color="#8a94a0" shape=box];\n'
-    'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="#8a94a0"];'
+    'node [fontname="Helvetica" fontsize=11 style=filled fillcolor="{fill}" fontcolor="{ink}" color="#8a94a0" '
+    "shape=box];\n"
+    'edge [fontname="Helvetica" fontsize=9 color="#8a94a0" fontcolor="{ink}"];'
 )
+LIGHT, DARK = {"fill": "#ffffff", "ink": "#1d2530"}, {"fill": "#1a1f27", "ink": "#e8ebef"}
 
 
 def quote(text: str) -> str:
@@ -32,15 +34,27 @@ def quote(text: str) -> str:
     return '"' + cut(text, 60).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def render_dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[str] = ()) -> str:
-    """The graph of a checkpoint in the DOT language: its ancestors, its descendants and its scores.
+def line_of(checkpoint: Checkpoint, registry: "Registry") -> list[str]:
+    """The labels of what a checkpoint was made from, the eldest first, by its first known parents; then its own."""
+    line, seen, current = [checkpoint.label], {checkpoint.digest}, checkpoint
+    while parents := [parent for parent in current.parents if parent.digest not in seen]:
+        seen.add(parents[0].digest)
+        try:
+            current = registry.get(parents[0].digest)
+        except ZooError:
+            return [f"{parents[0].digest[:12]} (not in this zoo)", *line]
+        line.insert(0, current.label)
+    names = {dataset.digest: dataset.name for dataset in registry.datasets()}
+    data = [names.get(trained.digest, trained.digest[:12]) for trained in current.datasets]
+    return [" + ".join(data), *line] if data else line
 
-    scores  the text of each, such as "HumanEval 51.2 [43.6–58.8] n=164"
-    """
+
+def render_dot(checkpoint: Checkpoint, registry: "Registry", dark: bool = False) -> str:
+    """The graph of a checkpoint in the DOT language: its ancestors and its descendants. dark: for a dark page."""
     graph = lineage.graph(registry, checkpoint.label)
     nodes = sorted(graph.nodes, key=lambda node: node.digest != graph.focus)[:MAX_NODES]
     shown = {node.digest for node in nodes}
-    lines = ["digraph {", STYLE]
+    lines = ["digraph {", STYLE.format(**(DARK if dark else LIGHT))]
     for node in nodes:
         color = "#0072b2" if node.digest == graph.focus else "#a34700" if node.kind == "dataset" else "#8a94a0"
         label = node.label if node.known else f"{node.label} (not in this zoo)"
@@ -51,10 +65,6 @@ def render_dot(checkpoint: Checkpoint, registry: "Registry", scores: Sequence[st
         for edge in graph.edges
         if edge.parent in shown and edge.child in shown
     ]
-    if scores:  # one box with a line per score stays readable on a phone
-        text = "".join(quote(score)[1:-1] + "\\l" for score in scores[:MAX_NODES])
-        lines.append(f'"scores" [label="{text}" shape=box fillcolor="#eaf3fa" color="#eaf3fa"];')
-        lines.append(f'{quote(graph.focus)} -> "scores" [style=dotted arrowhead=none];')
     return "\n".join([*lines, "}"])
 
 

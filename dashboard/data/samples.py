@@ -1,11 +1,12 @@
-"""Filters a run's samples, finds where each answer ends, diffs two runs' texts, and rebuilds the prompts."""
+"""Filters a run's samples, says why each has its verdict, finds where each answer ends, and rebuilds the prompts."""
 
-import difflib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evals.records import Result
+from evals.scoring.choices import first_largest
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -15,12 +16,23 @@ if TYPE_CHECKING:
 VERDICTS = ("passed", "failed", "read", "timeout", "error", "unscored")
 
 
+# "error" is the model's program at fault, "unscored" is ours
+WORDS = {"passed": "passed", "failed": "failed", "read": "read", "timeout": "timed out", "error": "program broke",
+         "unscored": "not scored"}  # fmt: skip
+_DOCSTRING = re.compile(r"\"\"\"\s*(.+)|'''\s*(.+)")
+
+
 class SampleQuery(Record, frozen=True):
-    """A sample's exact prompt, the tests or target that its verdict rests on, and its choices."""
+    """A sample's exact prompt, the tests or target that its verdict rests on, its choices, and its first words.
+
+    right  the index of the right choice
+    """
 
     prompt: str
     target: str
     choices: tuple[str, ...] = ()
+    right: int | None = None
+    words: str = ""
 
 
 class SampleFilter(Record, frozen=True):
@@ -34,6 +46,51 @@ class SampleFilter(Record, frozen=True):
     search: str = ""
     truncated: bool = False
     among: frozenset[str] | None = None
+
+
+def first_words(question: str) -> str:
+    """What a question asks, for a list: of a program's stub its docstring.
+
+    >>> first_words('def f(a):\\n    \'\'\'Adds one.\\n    Fast.'), first_words("\\nHow to  start?\\nSo")
+    ('Adds one.', 'How to start? So')
+    """
+    match = _DOCSTRING.search(question)
+    return " ".join((match[1] or match[2] if match else question).split())[:200]
+
+
+def choice_text(result: Result, query: SampleQuery | None) -> str:
+    """Which choice a model took and which is right, both numbered from 1; empty if it wrote a text.
+
+    >>> query = SampleQuery(prompt="", target="", choices=("a sock", "a television"), right=1)
+    >>> choice_text(Result(sample="s", draw=0, score=0.0, logprobs=(-1.0, -2.0)), query)
+    'chose 1: «a sock» · right 2: «a television»'
+    """
+    if not result.logprobs:
+        return ""
+    chosen = first_largest(result.logprobs)
+    named = lambda n: f"{n + 1}: «{query.choices[n]}»" if query and n < len(query.choices) else str(n + 1)  # noqa: E731
+    right = f" · right {named(query.right)}" if query and query.right is not None else ""
+    return f"chose {named(chosen)}{right}"
+
+
+def reason(result: Result, query: SampleQuery | None = None) -> str:
+    """Why a result has its verdict, in a few words."""
+    if text := choice_text(result, query):
+        return text
+    if result.detail == "no answer found":
+        return "nothing to extract"
+    return " ".join(result.detail.split())
+
+
+def seconds_text(seconds: float) -> str:
+    """The time that scoring took, which is not the time of writing.
+
+    >>> seconds_text(0.006), seconds_text(2.34), seconds_text(0.0)
+    ('scored in 6 ms', 'scored in 2.3 s', '')
+    """
+    if seconds < 0.001:
+        return ""
+    return f"scored in {1000 * seconds:.0f} ms" if seconds < 1 else f"scored in {seconds:.1f} s"
 
 
 def filter_results(results: Sequence[Result], wanted: SampleFilter) -> list[int]:
@@ -72,14 +129,6 @@ def answer_end(result: Result) -> int:
     return start + len(answer) if start >= 0 else len(result.text)
 
 
-def text_diff(result: Result, other: Result) -> str:
-    """The unified diff of the texts of two results."""
-    lines = difflib.unified_diff(
-        result.text.splitlines(), other.text.splitlines(), "this run", "the other run", lineterm="", n=20
-    )
-    return "\n".join(lines)
-
-
 def sample_queries(run: "Run") -> dict[str, SampleQuery]:
     """The prompt and tests of every sample of a run, rebuilt from its task.
 
@@ -97,6 +146,8 @@ def sample_queries(run: "Run") -> dict[str, SampleQuery]:
         tests = sample.data.get("test") or sample.data.get("tests")
         choices = "\n".join(f"{'→' if n == sample.target else ' '} {text}" for n, text in enumerate(sample.choices))
         queries[sample.id] = SampleQuery(
-            prompt=shown(task, sample), target=str(tests or choices or sample.target), choices=tuple(sample.choices)
-        )
+            prompt=shown(task, sample), target=str(tests or choices or sample.target), choices=tuple(sample.choices),
+            right=sample.target if sample.choices and isinstance(sample.target, int) else None,
+            words=first_words(sample.question),
+        )  # fmt: skip
     return queries

@@ -1,16 +1,22 @@
 """Scores against model size, training tokens or FLOPs, with the Pareto front of each column."""
 
 from collections.abc import Iterable, Sequence
+from math import log10
 from typing import Literal, get_args
 
 import msgspec
 
 from dashboard.board.cells import Board, Column, Row
+from evals.stats.intervals import Interval, effective_n
+from evals.stats.paired import Difference, holm, unpaired_difference
 from zoo.metrics import metric_of
 from zoo.records import Record
 
 Axis = Literal["parameters", "unique tokens", "tokens seen", "training FLOPs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
+Standing = Literal["beaten", "alike", "better", "untested"]
+LEVEL = 0.05
+PLOT, LETTER, LINE = (900, 400), 6.5, 16  # pixels: the plot on a wide page, a letter and a line of its labels
 MAX_NAMES = 2  # names beside points at the same position
 FLOPS_A_TOKEN = 6  # 6 x parameters x tokens seen, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
 
@@ -36,6 +42,7 @@ class ScalePoint(Record, frozen=True):
     unique: float | None = None
     tokens: float | None = None
     metric: str = ""
+    n: int | None = None
 
 
 def scale_value(row: Row, axis: Axis, flops: dict[str, float] | None = None) -> float | None:
@@ -70,7 +77,7 @@ def scale_points(
                     name=row.label, x=x, value=cell.value, low=cell.low, high=cell.high,
                     own=row.own and not cell.measured_at,
                     column=column.key, protocol=cell.protocol or column.protocol, parameters=row.parameters,
-                    unique=row.unique_tokens, tokens=row.training_tokens, metric=column.metric,
+                    unique=row.unique_tokens, tokens=row.training_tokens, metric=column.metric, n=cell.n,
                 )  # fmt: skip
                 in_column.append(point)
         front = pareto_front(in_column)
@@ -101,20 +108,20 @@ def _merit(point: ScalePoint) -> float:
 
 
 def point_labels(points: Sequence[ScalePoint]) -> tuple[str, ...]:
-    """The text beside each point: names on the front, joined for points at the same position in any column.
+    """The text beside each point: own names and those on the front, joined for points at the same position.
 
-    >>> points = [ScalePoint(name=n, x=1, value=v, low=None, high=None, own=True, column="", protocol="", front=v > 0)
+    >>> points = [ScalePoint(name=n, x=1, value=v, low=None, high=None, own=False, column="", protocol="", front=v > 0)
     ...           for n, v in (("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1))]
     >>> point_labels(points)
     ('a, c and 2 more', '', '', '', '')
     """
     names_at: dict[tuple[float, float], list[str]] = {}
     for point in points:
-        if point.front:
+        if point.front or point.own:
             names_at.setdefault((point.x, point.value), []).append(point.name)
     labels = []
     for point in points:
-        names = names_at.pop((point.x, point.value), []) if point.front else []
+        names = names_at.pop((point.x, point.value), []) if point.front or point.own else []
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         labels.append(", ".join(names[:MAX_NAMES]) + more)
     return tuple(labels)
@@ -129,13 +136,66 @@ def ratio(number: float | None, to: float | None) -> float | None:
     return number / to if number and to else None
 
 
-def larger_models_matched(points: Iterable[ScalePoint], name: str) -> tuple[ScalePoint, ...]:
-    """The larger models that a model equals or beats in its column, largest first."""
+def spread_labels(points: Sequence[ScalePoint], labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels without those that would lie on another: own models' first, then the best; the rest is on hover.
+
+    Places are those of a plot of PLOT pixels, a letter LETTER wide.
+
+    >>> near = [ScalePoint(name=n, x=x, value=50.0, low=None, high=None, own=n == "own", column="", protocol="")
+    ...         for n, x in (("own", 1e6), ("other", 1.01e6), ("far", 1e9))]
+    >>> spread_labels(near, ("own", "other", "far"))
+    ('own', '', 'far')
+    """
+    xs, values = [log10(point.x) for point in points], [point.value for point in points]
+    if not points:
+        return ()
+    wide, high = max(max(xs) - min(xs), 0.5), max(max(values) - min(values), 1e-9)
+    kept = [""] * len(points)
+    boxes: list[tuple[float, float, float, float]] = []
+    for n in sorted(range(len(points)), key=lambda n: (not points[n].own, -_merit(points[n]))):
+        if labels[n]:
+            left, top = PLOT[0] * (xs[n] - min(xs)) / wide, PLOT[1] * (values[n] - min(values)) / high
+            box = (left, left + LETTER * len(labels[n]), top, top + LINE)
+            if all(box[1] < b[0] or b[1] < box[0] or box[3] < b[2] or b[3] < box[2] for b in boxes):
+                kept[n] = labels[n]
+                boxes.append(box)
+    return tuple(kept)
+
+
+def larger_models(points: Iterable[ScalePoint], name: str) -> tuple[tuple[ScalePoint, Standing], ...]:
+    """The larger models of a model's column, largest first, and how it stands against each by an unpaired test.
+
+    p is adjusted over all of them (Holm): "beaten" and "better" are proven, "alike" are not told apart.
+    """
     points = list(points)
     own = next((point for point in points if point.name == name), None)
     if own is None:
         return ()
-    matched = [
-        point for point in points if point.column == own.column and point.x > own.x and _merit(point) <= _merit(own)
-    ]
-    return tuple(sorted(matched, key=lambda point: point.x, reverse=True))
+    larger = sorted((one for one in points if one.column == own.column and one.x > own.x), key=lambda one: -one.x)
+    gaps = [_gap(own, point) for point in larger]
+    adjusted = iter(holm([gap.p for gap in gaps if gap is not None]))
+    return tuple(
+        (point, _standing(gap, 1.0 if gap is None else next(adjusted), own.metric))
+        for point, gap in zip(larger, gaps, strict=True)
+    )
+
+
+def _standing(gap: Difference | None, p: float, metric: str) -> Standing:
+    if gap is None:
+        return "untested"
+    if p >= LEVEL:
+        return "alike"
+    return "beaten" if metric_of(metric).merit(gap.value) > 0 else "better"
+
+
+def _gap(first: ScalePoint, second: ScalePoint) -> Difference | None:
+    """The difference of two points from their intervals; None if one has none."""
+    metric = metric_of(first.metric)
+    intervals: list[Interval] = []
+    for point in (first, second):
+        if point.low is None or point.high is None or not point.n:
+            return None
+        value, low, high = (end / metric.scale for end in (point.value, point.low, point.high))
+        effective = effective_n(value, low, high, point.n) if metric.is_share else float(point.n)
+        intervals.append(Interval(value=value, low=low, high=high, effective=effective))
+    return unpaired_difference(intervals[0], intervals[1], min(first.n or 0, second.n or 0), metric)

@@ -12,6 +12,7 @@ from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
+from dashboard.escape import cut
 from evals.results.signal import MOST_ROWS, read_models, read_tests
 from evals.results.split import current_scores
 from evals.stats.signal import PairTest
@@ -24,6 +25,7 @@ from zoo.metrics import Metric, metric_of
 from zoo.records import Score, Subset
 
 if TYPE_CHECKING:
+    from zoo.records import Reported
     from zoo.registry import Registry
 
 SERVER_SECONDS = 30  # how old the page may be when the zoo is on a database server
@@ -45,6 +47,17 @@ def open_zoo() -> Iterator["Registry | None"]:
         yield registry
 
 
+def missing_zoo() -> str:
+    """What to say where the environment's zoo is not there; empty if it is."""
+    file = _sqlite_file()
+    if file is None or file.exists():
+        return ""
+    return (
+        f"No zoo at {cut(str(file.parent), 200)} (PHIZOO_HOME, PHIZOO_DB). `phizoo quickstart` makes one. "
+        "Below: published numbers only, none measured here."
+    )
+
+
 def _sqlite_file() -> Path | None:
     """The SQLite file of the environment's zoo; None for a database server."""
     from zoo.db.database import sqlite_file
@@ -63,6 +76,13 @@ def stamp() -> tuple[str, int, int]:
     return settings.database_url(), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
 
 
+def _reported() -> "tuple[Reported, ...]":
+    """The published rows of this package, and those that the user has taken in from other boards."""
+    from zoo.published.reported_here import load_reported
+
+    return (*published.load(), *load_reported())
+
+
 def load_board(
     registry: "Registry | None", subset: Subset = "all", all_versions: bool = False, suite: str = ""
 ) -> Board:
@@ -73,7 +93,7 @@ def load_board(
     suite  measured columns of the benchmarks of only this suite; empty: of all
     """
     if registry is None:
-        return build_board(reported=published.load(), subset=subset)
+        return build_board(reported=_reported(), subset=subset)
     imported = read_elsewhere(registry.database)
     newest = None if all_versions else tuple(imported)
     scores, splits = current_scores(registry, _tasks_of(registry, suite), newest)
@@ -81,7 +101,7 @@ def load_board(
     board = build_board(
         imported=imported, checkpoints=checkpoints, scores=scores, splits=splits,
         protocols=registry.protocols(), tiers=read_sandboxes(registry.database, newest),
-        reported=published.load(), subset=subset,
+        reported=_reported(), subset=subset,
         unique_tokens=unique_tokens(registry, [checkpoint.digest for checkpoint in checkpoints]),
     )  # fmt: skip
     return _with_signal(registry, board, scores, read_models(registry, checkpoints))

@@ -1,140 +1,117 @@
-"""The leaderboard page: the table, its filters, its exports and the dialog of a cell. The address holds the view."""
+"""The leaderboard page: the question, its answer, both blocks of numbers, and the dialog of a cell.
 
+The address holds the view, so that a sent address shows what its sender saw.
+"""
+
+import json
 import shlex
-from collections.abc import Callable
 from functools import partial
-from typing import Any, cast, get_args
+from typing import cast, get_args
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard.board import address
+from dashboard.board.answer import answer_of, leading, leak_notes, left_out
+from dashboard.board.blocks import Blocks, make_blocks
 from dashboard.board.cells import Board
 from dashboard.board.export import FORMATS
-from dashboard.board.html_table import LEGEND, render_table
-from dashboard.board.view import SUITES, Shown, View, select
-from dashboard.views import evidence, style
+from dashboard.board.html_table import KEY, LEGEND, render_blocks
+from dashboard.board.view import View, select
+from dashboard.data import source
+from dashboard.data.notes import LIFT
+from dashboard.escape import html
+from dashboard.views import evidence, question, style
 from zoo.records import Subset
 
 PAGE_ROWS = 100
+SKELETON = '<div class="phizoo-skeleton" aria-hidden="true">' + "<i></i>" * 8 + "</div>"
 
 
 def page() -> None:
     """Draws the leaderboard."""
-    # until its widget has run, only the address has the subset
-    subset = st.session_state.get("subset") or st.query_params.get("subset", "all")
-    board = style.load_board(cast(Subset, subset if subset in get_args(Subset) else "all"))
     st.title("Leaderboard", anchor=False)
-    view = pick_view(board)
-    style.show_notes(style.load_notes(view.suite))
+    waiting = st.empty()
+    waiting.html(SKELETON)
+    subset = st.query_params.get("subset", "all")
+    board = style.load_board(cast(Subset, subset if subset in get_args(Subset) else "all"))
+    view, problems = question.read_view(board)
     shown = select(board, view)
+    blocks = make_blocks(shown, view, every_row=st.query_params.get("rows") == "all")
+    waiting.empty()
+    if missing := source.missing_zoo():
+        st.warning(style.text(missing))
+    for problem in problems:
+        st.warning(style.text(problem))
+    question.ask(board, view, partial(show_exports, shown, view))
     if not shown.rows:
-        explain_empty(board)
+        explain_empty(board, view)
         return
-    show_table(shown, view)
-    show_exports(shown, view)
+    show_answer(board, view, blocks)
+    show_blocks(shown, view, blocks)
+    show_notes(view, blocks)
     if cell := st.query_params.get("cell", ""):
         evidence.open_cell(board, cell)
 
 
-def pick_view(board: Board) -> View:
-    """Draws the choices above the table, each kept in the address."""
-    first, second = st.columns([3, 2], vertical_alignment="bottom")
-    suite = first.segmented_control(
-        "Suite", list(SUITES), default="talk", required=True, key="suite", bind="query-params", help=_describe_suites()
-    )
-    search = second.text_input("Search models", key="search", bind="query-params", placeholder="name or family") or ""
-    # drawn only when open or used: twenty widgets are half of the browser's work on a first view
-    box = st.expander("Filters, columns and order", expanded=has_filters(), on_change="rerun", key="filters-open")
-    filters: dict[str, Any] = {}
-    if box.open or has_filters():
-        with box:
-            filters = pick_filters(board)
-    return View(suite=suite or "talk", search=search, **filters)
+def show_answer(board: Board, view: View, blocks: Blocks) -> None:
+    """Draws the answer in a sentence, what to know beside it, and the button that compares the models it names."""
+    block = blocks.measured if blocks.measured.lead else blocks.reported
+    rows = [row for row in block.rows if row.own or row.weights or block.origin == "measured"]
+    notes, labels = list(left_out(board, view)), [row.label for row in rows if row.own][:2]
+    text = "No model here has a score with an interval on this question."
+    if column := leading([column for column in block.columns if column.key == block.lead], rows):
+        said = answer_of(rows, column)
+        leaders = [row for key in said.leaders for row in rows if row.key == key]
+        text, notes = said.text, [*leak_notes(leaders, column), *notes]
+        if len(leaders) > 1:
+            labels = [row.label for row in leaders[:2] if row.own]
+    body = "".join(f'<p class="note">{html(note)}</p>' for note in notes)
+    with st.container(horizontal=True, vertical_alignment="center", key="answer"):
+        st.html(f'<div class="phizoo-answer" role="status"><p>{html(text)}</p>{body}</div>', width="stretch")
+        if len(labels) == 2:
+            name = "Compare these two" if "cannot be told apart" in text else "Compare the first two"
+            if st.button(name, type="primary", key="compare-pair", width="content"):
+                open_compare(labels)
 
 
-def has_filters() -> bool:
-    """Whether the address or this session has a value of any filter."""
-    keys = (*address.FILTERS, *address.ORDERED)
-    return any(key in st.query_params or key in st.session_state for key in keys)
+def open_compare(labels: list[str]) -> None:
+    """Opens the comparison of these checkpoints, the last of them the baseline."""
+    pages = st.session_state["pages"]
+    st.switch_page(pages["compare"], query_params=[*(("with", label) for label in labels[:-1]), ("than", labels[-1])])
 
 
-def _describe_suites() -> str:
-    return "\n".join(f"- **{name}**: {suite.about}" for name, suite in SUITES.items())
+def show_blocks(shown: Board, view: View, blocks: Blocks) -> None:
+    """Draws the key, the two blocks, and the buttons that unfold what they leave out."""
+    st.html(f'<div class="phizoo-key">{KEY}</div>')
+    rows = blocks.reported.rows
+    pages = -(-len(rows) // PAGE_ROWS)
+    number = style.pick_page(pages, f"{len(rows):,} reported models", "page") if pages > 1 else 1
+    markup = render_blocks(shown, blocks, view, rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS], ticks=True)
+    style.show_board(markup, "board", on_opened_change=open_cell, on_sorted_change=partial(sort_column, view),
+                     on_chosen_change=lambda: None)  # fmt: skip
+    if chosen := st.session_state["board"].get("chosen"):
+        go, _, labels = chosen.partition("~")
+        if go == "compare":
+            open_compare(json.loads(labels))
+        st.switch_page(
+            st.session_state["pages"]["playground"], query_params=[("model", one) for one in json.loads(labels)]
+        )
+    unfold(blocks)
 
 
-def pick_filters(board: Board) -> dict[str, Any]:
-    """Draws the filters, the columns and the order, and gives back the fields of a View."""
-    left, middle, right = st.columns(3)
-    shown = pick_option(left, "Numbers", ["all", "measured", "reported"], "shown", required="all")
-    pick_option(left, "Samples", ["all", "clean", "overlapping"], "subset", required="all")
-    complete = left.toggle("Complete rows only", key="complete", bind="query-params")
-    every = left.toggle("Every metric of a task", key="every", bind="query-params")
-    sizes = middle.select_slider(
-        "Parameters", address.SIZES, value=("any", "no limit"), key="size", bind="query-params"
-    )
-    tokens = middle.select_slider(
-        "Tokens seen", address.TOKENS, value=("any", "no limit"), key="seen", bind="query-params"
-    )
-    years = address.years(board)
-    since, until = middle.select_slider("Date", years, value=(years[0], years[-1]), key="date", bind="query-params")
-    families = right.multiselect(
-        "Families", sorted({row.family for row in board.rows}), key="family", bind="query-params"
-    )
-    weights = pick_option(right, "Weights", ["open", "closed"], "weights")
-    kind = pick_option(right, "Kind", ["base", "chat"], "kind")
-    columns = st.multiselect("Columns (instead of the suite's)", [column.key for column in board.columns],
-                             format_func=_column_name(board), key="column", bind="query-params")  # fmt: skip
-    pinned = st.multiselect(
-        "Pinned models", [row.key for row in board.rows], format_func=_row_name(board), key="pin", bind="query-params"
-    )
-    sort, descending = pick_order(board)
-    return {
-        "shown": cast(Shown, shown or "all"), "complete": complete, "every_metric": every,
-        "sizes": address.parse_bounds(sizes), "tokens": address.parse_bounds(tokens),
-        "dates": address.date_bounds(since, until, board), "families": tuple(families), "weights": weights or "",
-        "style": kind or "", "columns": tuple(columns), "pinned": tuple(pinned), "sort": sort,
-        "descending": descending,
-    }  # fmt: skip
-
-
-def pick_option(column: Any, label: str, options: list[str], key: str, required: str | None = None) -> str | None:
-    """Draws a choice kept in the address; `required` is the default of a choice that cannot be empty."""
-    chosen: str | None = column.segmented_control(
-        label, options, default=required, required=required is not None, key=key, bind="query-params"
-    )
-    return chosen
-
-
-def pick_order(board: Board) -> tuple[str, bool]:
-    """Draws the order and its direction; a click on a header of the table sets both."""
-    name = _column_name(board)
-    keys = [*address.ORDERS, *(column.key for column in board.columns)]
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    sort = left.selectbox(
-        "Order", keys, format_func=lambda key: address.ORDERS.get(key) or name(key), key="sort", bind="query-params"
-    )
-    ascending = right.toggle("Ascending", key="ascending", bind="query-params")
-    return sort or "board", not ascending
-
-
-def _column_name(board: Board) -> Callable[[str], str]:
-    by_key = {column.key: column for column in board.columns}
-    return lambda key: address.column_name(by_key[key])
-
-
-def _row_name(board: Board) -> Callable[[str], str]:
-    by_key = {row.key: row for row in board.rows}
-    return lambda key: address.row_name(by_key[key])
-
-
-def show_table(shown: Board, view: View) -> None:
-    """Draws one page of the table's rows, and the legend."""
-    pages = -(-len(shown.rows) // PAGE_ROWS)
-    number = style.pick_page(pages, f"{len(shown.rows):,} models", "page") if pages > 1 else 1
-    rows = shown.rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
-    style.show_board(render_table(shown, view, rows), "board", open_cell, sort_column)
-    st.html(f'<div class="phizoo-legend">{LEGEND}</div>')
+def unfold(blocks: Blocks) -> None:
+    """Draws the buttons that show the reported rows and the columns that are left out."""
+    block = blocks.reported
+    with st.container(horizontal=True):
+        if block.more_rows:
+            studies = f", {block.studies} of them with weights that are nowhere known" if block.studies else ""
+            st.button(f"Show {block.more_rows:,} more reported rows{studies}", key="all-rows", on_click=style.put,
+                      args=("rows", "all"))  # fmt: skip
+        elif st.query_params.get("rows") == "all":
+            st.button("Fold the reported rows", key="fold-rows", on_click=style.put, args=("rows",))
+        if more := blocks.measured.more_columns + block.more_columns:
+            name = f"Show {more} more column{'s' * (more > 1)}"
+            st.button(name, key="all-columns", on_click=style.put, args=("every", "true"))
 
 
 def open_cell() -> None:
@@ -144,18 +121,27 @@ def open_cell() -> None:
         st.query_params["cell"] = chosen
 
 
-def sort_column() -> None:
-    """Sorts by the chosen header, or reverses the order if the table is sorted by it."""
+def sort_column(view: View) -> None:
+    """Sorts by the chosen header, or reverses the order if the table is sorted by it; the address holds both."""
     key = st.session_state["board"].get("sorted")
     if key:
-        same = st.session_state.get("sort") == key
-        st.session_state["ascending"] = not st.session_state.get("ascending") if same else key == "name"
-        st.session_state["sort"] = key
+        ascending = view.descending if view.sort == key else key == "name"
+        style.put("sort", key)
+        style.put("ascending", *(["true"] if ascending else []))
+
+
+def show_notes(view: View, blocks: Blocks) -> None:
+    """Draws the notes on the quickstart's models, folded, where one of them is in view."""
+    if any(row.name in LIFT for row in blocks.measured.rows) or view.suite in ("talk", "headline"):
+        with st.expander("Is each step of the quickstart's models, and the talk's headline, proven?"):
+            style.show_notes(style.load_notes(view.suite))
 
 
 def show_exports(shown: Board, view: View) -> None:
-    """Offers the view as files, and the command that writes the same files."""
-    box = st.popover("Export this view", on_change="rerun", key="exports-open")
+    """Offers how to read the table, the view as files, and the command that writes the same files."""
+    with st.popover("How to read", width="content"):
+        st.html(f'<div class="phizoo-legend">{LEGEND}</div>')
+    box = st.popover("Export", on_change="rerun", key="exports-open")
     if not box.open:
         return
     with box:
@@ -165,14 +151,27 @@ def show_exports(shown: Board, view: View) -> None:
             st.download_button(
                 name, partial(form, shown, notes), file_name=name, on_click="ignore", key=f"export-{name}"
             )
-        query = [(key, value) for key in st.query_params for value in st.query_params.get_all(key) if key != "cell"]
+        query = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)
+                 if key not in ("cell", "rows", "page")]  # fmt: skip
         option = f" --view {shlex.quote('?' + urlencode(query))}" if query else ""
         st.code(f"phizoo leaderboard{option} --out leaderboard.html", language="bash", wrap_lines=True)
 
 
-def explain_empty(board: Board) -> None:
-    """Says why there is no table."""
-    if any(row.own for row in board.rows) or board.columns:
-        st.info("No model passes these filters. Widen them, or choose another suite.")
+def explain_empty(board: Board, view: View) -> None:
+    """Says why there is no table, and how many rows the search finds among everything."""
+    if view.search:
+        everywhere = len(select(board, View(suite="all", search=view.search)).rows)
+        st.info(f"No model here matches “{style.text(view.search)}”. In everything: {everywhere}.")
+        if everywhere:
+            st.button("Search in everything", on_click=_search_everything, args=(view.search,))
+    elif any(row.own for row in board.rows) or board.columns:
+        why = " ".join(left_out(board, view))
+        st.info(f"No model passes these filters. Widen them, or choose another question. {why}")
     else:
         st.info("The zoo is empty. Fill it with data, three small models and their scores: `phizoo quickstart`")
+
+
+def _search_everything(search: str) -> None:
+    st.query_params.clear()
+    style.put("suite", "all")
+    style.put("search", search)

@@ -1,17 +1,21 @@
 """The page of one model: facts, scores, lineage, files, recipe, training curve, and code to load it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Row, cell_text
+from dashboard.board import benchmarks, facts
+from dashboard.board.cells import Board, Cell, Column, Row, cell_text
+from dashboard.board.html_table import protocol_words
 from dashboard.data import lineage, source
 from dashboard.escape import cut, html
 from dashboard.views import style
 from zoo.cli.output import NONE, bytes_text, count
 from zoo.errors import ZooError
 from zoo.exchange.card import model_card
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint
 from zoo.visible import plain
 
@@ -24,6 +28,11 @@ def page() -> None:
     board = style.load_board(all_versions=True)
     by_key = {row.key: row for row in board.rows}
     st.title("Model", anchor=False)
+    asked = st.query_params.get("name", "")
+    if asked and asked not in by_key:  # a name without its version, or a published name
+        newest = next((row.key for row in board.rows if asked in (row.name, row.label)), "")
+        if newest:
+            style.put("name", newest)
     chosen = style.pick("Model", list(by_key), "name", lambda key: _option(by_key[key]), hidden=True)
     row = by_key[chosen]
     if row.own:
@@ -39,46 +48,46 @@ def _option(row: Row) -> str:
 
 
 def show_own(board: Board, row: Row, registry: "Registry") -> None:
-    """Draws a checkpoint of this zoo."""
+    """Draws a checkpoint of this zoo: facts, scores with their evidence, use, origin; the rest folded."""
     checkpoint = registry.get(row.label)
+    pages = st.session_state["pages"]
+    with st.container(horizontal=True):
+        st.page_link(pages["compare"], label="Compare with its parent", query_params={"with": row.label})
+        st.page_link(pages["playground"], label="Try it", query_params={"model": row.label})
     show_facts(checkpoint, row.unique_tokens)
     st.subheader("Scores", anchor=False)
     show_scores(board, row)
-    st.subheader("Lineage", anchor=False)
-    with st.container(horizontal_alignment="left"):
-        scores = [
-            f"{benchmarks.title_of(column.benchmark)} {cell_text(row.cells[column.key])}"
-            for column in board.columns
-            if column.key in row.cells and column.main
-        ]
-        st.graphviz_chart(lineage.render_dot(checkpoint, registry, scores), width="content")
-    left, right = st.columns(2)
-    with left:
-        st.subheader("Load", anchor=False)
-        for title, language, code in loading_snippets(checkpoint):
-            st.caption(title)
-            st.code(code, language=language, wrap_lines=True)
-    with right:
-        st.subheader("Files", anchor=False)
+    st.subheader("Use it", anchor=False)
+    snippets = loading_snippets(checkpoint)
+    for tab, (_, language, code) in zip(st.tabs([title for title, _, _ in snippets]), snippets, strict=True):
+        tab.code(code, language=language, wrap_lines=True)
+    st.subheader("Comes from", anchor=False)
+    st.code(" → ".join(lineage.line_of(checkpoint, registry)), language=None, wrap_lines=True)
+    with st.expander("Whole graph"):
+        dark = getattr(st.context.theme, "type", "light") == "dark"
+        st.graphviz_chart(lineage.render_dot(checkpoint, registry, dark=dark), width="content")
+    show_curve(checkpoint, registry)
+    with st.expander("Recipe"):
+        show_recipe(checkpoint, registry)
+    with st.expander(f"Files ({len(checkpoint.files)})"):
         files = [{"file": plain(f.path), "size": bytes_text(f.bytes), "sha256": f.sha256} for f in checkpoint.files]
         st.dataframe(files, hide_index=True, column_config={"file": st.column_config.Column(width="medium")})
-        show_recipe(checkpoint, registry)
-    show_curve(checkpoint, registry)
     with st.expander("Model card, as published with the checkpoint"):
         st.code(model_card(registry, checkpoint.label), language=None, wrap_lines=True)
 
 
 def show_facts(checkpoint: Checkpoint, unique_tokens: float | None) -> None:
     """Draws the main facts of a checkpoint. unique_tokens: the size of its training data."""
-    facts = {
+    licence = facts.known(checkpoint.licence) or f"unknown: {facts.LICENCES[facts.UNKNOWN]}"
+    named = {
         "Parameters": count(checkpoint.parameters), "Unique tokens": count(unique_tokens),
         "Tokens seen": count(checkpoint.training_tokens),
         "Context": f"{checkpoint.context_tokens} tokens", "Size": bytes_text(checkpoint.bytes),
         "Training FLOPs": f"{checkpoint.training_flops:.3g}" if checkpoint.training_flops else NONE,
-        "Licence": checkpoint.licence, "Prompt style": checkpoint.prompt_style, "Created": checkpoint.created[:10],
+        "Kind": facts.kind_of(checkpoint), "Licence": licence, "Added": checkpoint.created[:10],
         **({"Quantisation": checkpoint.quantisation} if checkpoint.quantisation else {}),
     }  # fmt: skip
-    items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in facts.items())
+    items = "".join(f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>" for name, value in named.items())
     st.html(f'<dl class="phizoo-facts">{items}</dl>')
     st.html(f'<p class="phizoo-digest">{html(checkpoint.digest)}</p>')
     if checkpoint.notes:
@@ -86,21 +95,47 @@ def show_facts(checkpoint: Checkpoint, unique_tokens: float | None) -> None:
 
 
 def show_scores(board: Board, row: Row) -> None:
-    """Draws every score of a model with its protocol."""
+    """Draws the main scores of a model, each with links to its evidence and samples or source; the others folded."""
+    cells = [(column, row.cells[column.key]) for column in board.columns if column.key in row.cells]
+    if not cells:
+        st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --task humaneval`")
+        return
+    main = [(column, cell) for column, cell in cells if column.main]
+    st.html(score_lines(row, main or cells))
+    second = [pair for pair in cells if pair not in main] if main else []
+    if second:
+        with st.expander(f"Second metrics ({len(second)})"):
+            st.html(score_lines(row, second))
     scores = [
         {
-            "benchmark": benchmarks.title_of(column.benchmark), "score": cell_text(row.cells[column.key]),
-            "metric": plain(column.metric), "protocol": plain(row.cells[column.key].protocol or column.protocol),
-            "source": plain(row.cells[column.key].source or f"run {row.cells[column.key].run[:12]}"),
+            "benchmark": benchmarks.title_of(column.benchmark), "score": cell_text(cell),
+            "metric": plain(column.metric), "protocol": plain(cell.protocol or column.protocol),
+            "source": plain(cell.source or f"run {cell.run[:12]}"),
         }
-        for column in board.columns
-        if column.key in row.cells
+        for column, cell in cells
     ]  # fmt: skip
-    if scores:
-        st.dataframe(scores, hide_index=True)
-        style.show_exports(scores, "scores")
-    else:
-        st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --task humaneval`")
+    style.show_exports(scores, "scores")
+
+
+def score_lines(row: Row, cells: Sequence[tuple[Column, Cell]]) -> str:
+    """A model's scores as an HTML table whose last field links to what each rests on."""
+    lines = []
+    for column, cell in cells:
+        evidence = f"./?{urlencode({'suite': 'all', 'cell': f'{row.key}~{column.key}'})}"
+        links = [f'<a href="{html(evidence)}" target="_self">evidence</a>']
+        if cell.run:
+            links.append(f'<a href="./samples?{urlencode({"run": cell.run})}" target="_self">samples</a>')
+        if cell.address.startswith("https://"):
+            links.append(f'<a href="{html(cell.address)}" rel="noreferrer">{html(cut(cell.source, 60))} ↗</a>')
+        mark = "●" if cell.origin == "measured" else "◇"
+        protocol = html(cut(protocol_words(column), 40))
+        metric = html(cut(column.metric, 24)) + metric_of(column.metric).mark
+        lines.append(
+            f'<tr><th scope="row">{mark} {html(benchmarks.title_of(column.benchmark))}</th><td>{protocol}</td>'
+            f"<td>{metric}</td><td>{html(cell_text(cell))}</td><td>{' · '.join(links)}</td></tr>"
+        )
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Benchmark", "Protocol", "Metric", "Score", "Rests on"))
+    return f'<table class="phizoo-scores"><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
@@ -123,7 +158,6 @@ def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
 
 def show_recipe(checkpoint: Checkpoint, registry: "Registry") -> None:
     """Draws the resolved recipe, if it is stored."""
-    st.subheader("Recipe", anchor=False)
     if checkpoint.recipe_digest is None:
         st.caption("No recipe is stored for this checkpoint.")
         return
@@ -146,9 +180,21 @@ def show_curve(checkpoint: Checkpoint, registry: "Registry") -> None:
 
 
 def show_published(board: Board, row: Row) -> None:
-    """Draws a published model with its scores and their sources."""
-    sizes = f"{count(row.parameters)} parameters, {count(row.unique_tokens)} unique tokens, "
-    sizes += f"{count(row.training_tokens)} tokens seen, {row.date or 'no date'}"
-    kind = f"{row.family}, {row.style}, {row.weights} weights"
-    st.markdown(style.text(f"Reported elsewhere, not measured here. {sizes}, {kind}."))
+    """Draws a published model with its facts, and its scores with links to their sources."""
+    st.markdown("**Reported elsewhere, not measured here.**")
+    known = {
+        "Parameters": count(row.parameters), "Unique tokens": count(row.unique_tokens),
+        "Tokens seen": count(row.training_tokens), "Released": row.released, "Kind": row.style,
+        "Licence": facts.known(row.licence), "Weights": row.weights, "Family": row.family,
+    }  # fmt: skip
+    items = "".join(
+        f"<div><dt>{html(name)}</dt><dd>{html(value)}</dd></div>"
+        for name, value in known.items()
+        if value and value != NONE
+    )
+    st.html(f'<dl class="phizoo-facts">{items}</dl>')
+    missing = [name.lower() for name, value in known.items() if not value or value == NONE]
+    if missing:
+        st.caption(f"Not known: {', '.join(missing)}.")
     show_scores(board, row)
+    st.caption("Measure it here: `phizoo models add REPOSITORY --name NAME`, then `phizoo eval run NAME --task TASK`")

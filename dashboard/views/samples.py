@@ -1,4 +1,4 @@
-"""The page of a run's samples: prompt, generation, answer, tests and verdict, beside the same sample of another run."""
+"""The page of a run's samples: a list that shows the question, and one sample with its verdict and both texts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +9,19 @@ from dashboard.data import evidence, samples, source
 from dashboard.escape import cut, html_lines, plain_lines
 from dashboard.views import style
 from evals.records import Result, Run
+from evals.scoring.choices import first_largest
 from zoo.cli.output import NONE
 from zoo.coverage import NOT_SEARCHED
 from zoo.errors import ZooError
+from zoo.visible import plain
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-PAGE_ROWS = 50
-FLAGGED = "flagged"
+FLAGGED, DIFFER, LIMIT = "flagged", "differ", "limit"
 NOT_STORED = "The results of this run are not stored in the zoo."
 MARKS = {"passed": "✓", "failed": "✗", "read": "≈", "timeout": "⏱", "error": "!", "unscored": "?"}
+HEIGHT = 620  # of the list, in pixels: the list scrolls, not the page
 
 
 def page() -> None:
@@ -29,13 +31,18 @@ def page() -> None:
     if not runs:
         st.info("No run yet. Make the first: `phizoo eval run NAME --task humaneval`")
         return
-    run = pick_run(runs)
+    left, middle, right = st.columns(3)
+    run = pick_run(runs, left, middle)
+    others = ["", *(key for key in runs if key != run and runs[key]["task"] == runs[run]["task"])]
+    with right:
+        other = style.pick("Beside", others, "other", lambda key: run_name(runs[key]) if key else NONE)
     with source.open_zoo() as registry:
         results = load_results(registry, run) if registry is not None else None
+        beside = load_results(registry, other) if registry is not None and other else None
     if results is None:
         st.warning(NOT_STORED)
         return
-    show_results(runs, run, results)
+    show_results(runs[run], results, {(one.sample, one.draw): one for one in beside or ()}, runs.get(other))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -52,21 +59,31 @@ def _flagged(stamp: str, run: str) -> frozenset[str] | None:
         return evidence.flagged_samples(registry, registry.run(run)) if registry is not None else None
 
 
-def pick_run(runs: dict[str, dict[str, Any]]) -> str:
+def pick_run(runs: dict[str, dict[str, Any]], left: Any, right: Any) -> str:
     """Lets the reader pick a checkpoint, then one of its runs, which works with thousands of runs."""
-    current = st.query_params.get("run", "")
-    start = current if current in runs else next(iter(runs))
+    asked = st.query_params.get("run", "")
+    found = [key for key in runs if asked and key.startswith(asked)]
+    start = asked if asked in runs else found[0] if len(found) == 1 else next(iter(runs))
     labels = list(dict.fromkeys(header["checkpoint_label"] for header in runs.values()))
-    left, right = st.columns(2)
-    label = left.selectbox("Checkpoint", labels, index=labels.index(runs[start]["checkpoint_label"]), format_func=cut)
+    label = left.selectbox(
+        "Checkpoint", labels, index=labels.index(runs[start]["checkpoint_label"]), format_func=cut, key="checkpoint",
+        on_change=_forget_run,
+    )  # fmt: skip
     of_label = [key for key, header in runs.items() if header["checkpoint_label"] == label]
     run: str = right.selectbox(
         "Run", of_label, index=of_label.index(start) if start in of_label else 0, key=f"run-of-{label}",
-        format_func=lambda key: run_name(runs[key]).partition(" · ")[2],
+        format_func=lambda key: run_name(runs[key]).partition(" · ")[2], on_change=_forget_run,
     )  # fmt: skip
-    if run != current:
+    if asked and not found:
+        style.warn_unknown("run", asked, runs, run_name(runs[run]))
+    elif run != asked:
         st.query_params["run"] = run
     return run
+
+
+def _forget_run() -> None:
+    for key in ("run", "sample"):
+        st.query_params.pop(key, None)
 
 
 def run_name(header: dict[str, Any]) -> str:
@@ -91,185 +108,223 @@ def _read_results(path: str, written: int, run: str) -> tuple[Result, ...]:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the task's prompts")
-def _queries(run: str, header: bytes) -> dict[str, samples.SampleQuery] | str:
+def load_queries(run: str, header: bytes) -> dict[str, samples.SampleQuery] | str:
     """The prompts and tests of a run's samples, or the reason why they cannot be shown."""
     try:
         return samples.sample_queries(msgspec.json.decode(header, type=Run))
-    except (ZooError, OSError, KeyError, ValueError) as error:
+    except (ZooError, OSError, KeyError, ValueError, msgspec.ValidationError) as error:
         return str(error)
 
 
-def show_results(runs: dict[str, dict[str, Any]], run: str, results: tuple[Result, ...]) -> None:
+def show_results(
+    header: dict[str, Any], results: tuple[Result, ...], beside: dict[tuple[str, int], Result],
+    other: dict[str, Any] | None,
+) -> None:  # fmt: skip
     """Draws the filters, the list of samples, and the open sample."""
-    leaked = _flagged(repr(source.stamp()), run)
-    counts = samples.count_verdicts(results)
-    parts = [f"{MARKS[verdict]} {count:,} {verdict}" for verdict, count in counts.items() if count]
-    flagged = sum(sample in leaked for sample in {result.sample for result in results}) if leaked is not None else 0
-    parts.append(NOT_SEARCHED if leaked is None else f"⚑ {flagged:,} samples in training data")
-    st.caption(" · ".join(parts))
-    passing = pick_filters(results, leaked)
-    jump = st.session_state.get("sample") or ""
-    if jump and all(result.sample != jump for result in results):
-        st.warning(f"This run has no sample {style.text(cut(jump, 60))}.")
-    if not passing:
-        st.info("No sample passes these filters.")
-    else:
-        show_list(results, passing)
-    position = pick_draw(results, passing, jump)
-    if position is not None:
+    leaked = _flagged(repr(source.stamp()), header["id"])
+    passing = pick_filters(results, leaked, beside)
+    asked = st.query_params.get("sample", "")
+    at = next((n for n, result in enumerate(results) if result.sample == asked), None)
+    if asked and at is None:
+        style.warn_unknown("sample of this run", asked, {result.sample for result in results}, "the first of the list")
+    position = at if at is not None else passing[0] if passing else None
+    queries = load_queries(header["id"], msgspec.json.encode(header))
+    left, right = st.columns([2, 3])
+    with left:
+        if passing:
+            show_list(results, passing, position, {} if isinstance(queries, str) else queries, beside)
+        else:
+            st.info("No sample passes these filters.")
+    if position is None:
+        return
+    with right:
+        position = pick_draw(results, position)
         show_steps(results, passing, position)
-        show_sample(runs, run, results[position])
+        result = results[position]
+        show_sample(result, queries, flagged=result.sample in (leaked or ()))
+        if other is not None:
+            show_beside(beside.get((result.sample, result.draw)), other)
 
 
-def pick_filters(results: tuple[Result, ...], leaked: frozenset[str] | None) -> list[int]:
-    """Draws the filters, and gives back the positions of the results that pass them."""
-    # every run has every pill, so that an address with "flagged" opens any run
-    verdicts = st.pills(
-        "Verdict", (*samples.VERDICTS, FLAGGED), selection_mode="multi", key="verdict", bind="query-params",
-        help="flagged: a search of the training data found it",
+def pick_filters(
+    results: tuple[Result, ...], leaked: frozenset[str] | None, beside: dict[tuple[str, int], Result]
+) -> list[int]:
+    """Draws the filters with their counts, and gives back the positions of the results that pass them."""
+    differ = {
+        n for n, one in enumerate(results)
+        if (other := beside.get((one.sample, one.draw))) is not None and other.score != one.score
+    }  # fmt: skip
+    counts = samples.count_verdicts(results)
+    counts |= {FLAGGED: sum(one.sample in leaked for one in results) if leaked else 0, DIFFER: len(differ)}
+    counts[LIMIT] = len(samples.filter_results(results, samples.SampleFilter(truncated=True)))
+    marks = MARKS | {FLAGGED: "⚑", DIFFER: "≠", LIMIT: "✂"}
+    words = samples.WORDS | {FLAGGED: "in training data", DIFFER: "only where they differ", LIMIT: "at a limit"}
+    asked = [verdict for verdict in st.query_params.get_all("verdict") if verdict in counts]
+    chips, search = st.columns([3, 1], vertical_alignment="bottom")
+    chosen = chips.pills(
+        "Verdict", [verdict for verdict, count in counts.items() if count or verdict in asked], default=asked,
+        format_func=lambda verdict: f"{marks[verdict]} {counts[verdict]:,} {words[verdict]}", key="verdict",
+        selection_mode="multi", label_visibility="collapsed", on_change=style.put_widget, args=("verdict",),
     )  # fmt: skip
-    left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
-    search = left.text_input("Search", key="find", bind="query-params", placeholder="words in id, text, answer, detail")
-    middle.text_input("Jump to sample", key="sample", bind="query-params", placeholder="its id")
-    limit = right.toggle("Cut off at a limit", key="limit", bind="query-params")
+    chips.caption(f"⚑ {NOT_SEARCHED if leaked is None else f'{counts[FLAGGED]:,} samples in training data'}")
+    words_asked = search.text_input(
+        "Search", st.query_params.get("find", ""), key="find", placeholder="id, text, answer, reason",
+        on_change=style.put_widget, args=("find",),
+    )  # fmt: skip
     wanted = samples.SampleFilter(
-        verdicts=tuple(verdict for verdict in verdicts if verdict != FLAGGED), search=search or "", truncated=limit,
-        among=frozenset(leaked or ()) if FLAGGED in verdicts else None,
+        verdicts=tuple(verdict for verdict in chosen if verdict in MARKS), search=words_asked or "",
+        truncated=LIMIT in chosen, among=frozenset(leaked or ()) if FLAGGED in chosen else None,
     )  # fmt: skip
-    return samples.filter_results(results, wanted)
+    passing = samples.filter_results(results, wanted)
+    return [n for n in passing if n in differ] if DIFFER in chosen else passing
 
 
-def pick_draw(results: tuple[Result, ...], passing: list[int], jump: str) -> int | None:
-    """Lets the reader pick a draw of the sample `jump`, or of the first that passes, and gives back its position."""
-    draws = [position for position, result in enumerate(results) if result.sample == jump]
-    if not draws and passing:
-        draws = [position for position in passing if results[position].sample == results[passing[0]].sample]
+def pick_draw(results: tuple[Result, ...], position: int) -> int:
+    """Lets the reader pick a draw of a sample that has several, and gives back its position."""
+    draws = [n for n, result in enumerate(results) if result.sample == results[position].sample]
     if len(draws) < 2:
-        return draws[0] if draws else None
+        return position
     names = {results[n].draw: f"{MARKS[results[n].verdict]} draw {results[n].draw}" for n in draws}
     chosen = st.segmented_control(
         "Draw", list(names), default=next(iter(names)), required=True, format_func=lambda draw: names[draw],
         key=f"draw-of-{results[draws[0]].sample}",
     )  # fmt: skip
-    return next(position for position in draws if results[position].draw == chosen)
+    return next(n for n in draws if results[n].draw == chosen)
 
 
 def show_steps(results: tuple[Result, ...], passing: list[int], position: int) -> None:
-    """Draws the buttons to the previous and the next sample among those that pass the filters."""
+    """Draws the buttons to the previous and the next sample among those that pass the filters; keys k and j."""
     names = list(dict.fromkeys(results[n].sample for n in passing))
     here = names.index(results[position].sample) if results[position].sample in names else -1
-    with st.container(horizontal=True):
-        for label, to in (("← Previous", here - 1), ("Next →", here + 1)):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, to, key in (("← Previous", here - 1, "k"), ("Next →", here + 1, "j")):
             exists = here >= 0 and 0 <= to < len(names)
             name = names[to] if exists else ""
-            st.button(label, disabled=not exists, on_click=_open_sample, args=(name,), key=f"step-{label}")
+            st.button(label, disabled=not exists, on_click=_step, args=(name,), key=f"step-{label}", shortcut=key)
+        if here >= 0:
+            st.caption(f"{here + 1:,} of {len(names):,}", width="content")
 
 
-def _open_sample(name: str) -> None:
-    st.session_state["sample"] = name
+def _step(name: str) -> None:
+    st.query_params["sample"] = name
+    st.session_state["samples-list"] = st.session_state.get("samples-list", 0) + 1  # draws the list's mark anew
 
 
-def show_list(results: tuple[Result, ...], passing: list[int]) -> None:
-    """Draws one page of the list; a click on a row opens its sample."""
-    pages = -(-len(passing) // PAGE_ROWS)
-    number = style.pick_page(pages, f"{len(passing):,} samples", "samples-page") if pages > 1 else 1
-    shown = [results[n] for n in passing[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]]
-    rows = [
-        {
-            "": MARKS[result.verdict], "sample": cut(result.sample, 60), "verdict": result.verdict,
-            "score": result.score, "answer": cut(result.answer or "no answer found", 90),
-            "detail": cut(result.detail, 90), "tokens": result.tokens, "draw": result.draw,
-        }
-        for result in shown
-    ]  # fmt: skip
+def show_list(
+    results: tuple[Result, ...], passing: list[int], position: int | None, queries: dict[str, samples.SampleQuery],
+    beside: dict[tuple[str, int], Result],
+) -> None:  # fmt: skip
+    """Draws the list: both verdicts, the question and the reason; a click on a row opens its sample."""
+    rows = []
+    for n in passing:
+        result = results[n]
+        query = queries.get(result.sample)
+        other = beside.get((result.sample, result.draw))
+        marks = MARKS[result.verdict] + (MARKS[other.verdict] if other else "")
+        draw = f" #{result.draw}" if result.draw else ""
+        rows.append({
+            "": marks, "sample": cut(result.sample.rpartition("/")[2], 24) + draw,
+            "question": plain(query.words) if query else "", "why": cut(samples.reason(result, query), 90),
+        })  # fmt: skip
+    if not any(row["question"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "question"} for row in rows]
+    start = [passing.index(position)] if position in passing else []
+    key = f"samples-table-{st.session_state.get('samples-list', 0)}"
     st.dataframe(
-        rows, hide_index=True, height=290, on_select=_open_selected, selection_mode="single-row", key="samples-table"
-    )
-    st.session_state["samples-shown"] = [result.sample for result in shown]
+        rows, hide_index=True, height=HEIGHT, selection_mode="single-row", key=key, on_select=_open_selected,
+        selection_default={"selection": {"rows": start, "columns": [], "cells": []}},
+        alt=f"{len(rows)} samples with verdict, question and reason",
+        column_config={"": st.column_config.Column(width=44), "sample": st.column_config.Column(width=70),
+                       "question": st.column_config.Column(width=260)},
+    )  # fmt: skip
+    st.session_state["samples-shown"] = key, [results[n].sample for n in passing]
 
 
 def _open_selected() -> None:
-    rows = st.session_state["samples-table"]["selection"]["rows"]
+    key, names = st.session_state["samples-shown"]
+    rows = st.session_state[key]["selection"]["rows"]
     if rows:
-        _open_sample(st.session_state["samples-shown"][rows[0]])
+        st.query_params["sample"] = names[rows[0]]
 
 
-def show_sample(runs: dict[str, dict[str, Any]], run: str, result: Result) -> None:
-    """Draws one sample, and the diff with the same sample of another run."""
-    st.subheader(f"{MARKS[result.verdict]} {style.text(cut(result.sample, 80))}", anchor=False)
-    leaked = _flagged(repr(source.stamp()), run)
-    show_facts(result, flagged=result.sample in (leaked or ()))
-    queries = _queries(run, msgspec.json.encode(runs[run]))
+def show_sample(result: Result, queries: dict[str, samples.SampleQuery] | str, flagged: bool) -> None:
+    """Draws one sample: its verdict, its prompt and tests, what the model wrote or chose."""
     query = None if isinstance(queries, str) else queries.get(result.sample)
+    st.subheader(
+        f"{MARKS[result.verdict]} {style.text(cut(result.sample, 80))}: {samples.WORDS[result.verdict]}", anchor=False
+    )
+    show_facts(result, query, flagged)
     left, right = st.columns(2)
     with left:
         st.markdown("**Prompt**")
         if isinstance(queries, str):
             st.caption(style.text(queries))
         elif query is not None:
-            st.code(query.prompt, language=None, wrap_lines=True)
-            st.markdown("**Tests or target**")
-            st.code(query.target, language=None, wrap_lines=True)
+            style.show_text_box(html_lines(query.prompt), "Prompt")
+            if not query.choices:
+                st.markdown("**Tests or target**")
+                style.show_text_box(html_lines(query.target), "Tests or target")
     with right:
-        show_text(result, query.choices if query is not None else ())
-    others = ["", *(key for key in runs if key != run and runs[key]["task"] == runs[run]["task"])]
-    other = style.pick(
-        "The same sample in another run", others, "other", lambda key: run_name(runs[key]) if key else NONE
-    )
-    if other:
-        show_diff(other, result)
+        show_text(result, query)
 
 
-def show_facts(result: Result, flagged: bool) -> None:
-    """Draws the verdict, token counts and times of one result on a line."""
-    facts = [result.verdict, f"{result.prompt_tokens} prompt tokens", f"{result.tokens} tokens"]
+def show_facts(result: Result, query: samples.SampleQuery | None, flagged: bool) -> None:
+    """Draws why the result has its verdict, and its token counts on a second line."""
+    if why := samples.reason(result, query):
+        st.markdown(style.text(cut(why, 600)))
+    facts = [f"{result.prompt_tokens} prompt tokens"]
+    facts += [f"{result.tokens} tokens"] if not result.logprobs else []
     facts += [f"{result.thought_tokens} of them thought"] if result.thought_tokens else []
     facts += ["unfinished"] if result.unfinished else []
     facts += ["disputed: one view of the sandbox alone"] if result.disputed else []
-    facts.append(f"ended by {result.finish or '?'}")
+    facts += [f"ended by {result.finish}"] if result.finish else []
     facts += [f"{result.truncated} prompt tokens cut off"] if result.truncated else []
     facts += ["flagged: found in the training data"] if flagged else []
-    facts += [f"{result.seconds:.2f} s", *([result.detail] if result.detail else [])]
-    st.markdown(style.text(" · ".join(facts)))
+    facts += [text] if (text := samples.seconds_text(result.seconds)) else []
+    st.caption(style.text(" · ".join(facts)))
 
 
-def show_text(result: Result, choices: tuple[str, ...] = ()) -> None:
-    """Draws the text that the model wrote, with its end of answer marked, its thought folded, and its answer."""
+def show_text(result: Result, query: samples.SampleQuery | None = None) -> None:
+    """Draws the text that the model wrote, with its end of answer marked, its thought folded; or its choices."""
     if result.thought:
         title = "Thought, without an end" if result.unfinished else "Thought (not part of the answer)"
         with st.expander(title, expanded=False):
             st.code(plain_lines(result.thought), language=None, wrap_lines=True)
-    if result.text:
-        st.markdown("**Written by the model** (the text after ✂ was not scored)")
-        end = samples.answer_end(result)
-        rest = f'<span class="phizoo-cut"> ✂</span><span class="phizoo-rest">{html_lines(result.text[end:])}</span>'
-        markup = html_lines(result.text[:end]) + (rest if result.text[end:].strip() else "")
-        style.show_text_box(markup, "Written by the model")
-    st.markdown("**Answer**")
-    answer = "no answer found" if result.answer is None else plain_lines(result.answer)
-    st.code(answer, language=None, wrap_lines=True)
     if result.logprobs:
-        best = max(result.logprobs)
-        rows = [
-            {
-                "": "→" if value == best else "",
-                "choice": cut(choices[n] if n < len(choices) else str(n + 1), 120),
-                "log-probability": round(value, 4),
-            }
-            for n, value in enumerate(result.logprobs)
-        ]
-        st.dataframe(rows, hide_index=True)
+        show_choices(result, query)
+        return
+    st.markdown("**Written by the model** (the text after ✂ was not scored)")
+    end = samples.answer_end(result)
+    rest = f'<span class="phizoo-cut"> ✂</span><span class="phizoo-rest">{html_lines(result.text[end:])}</span>'
+    markup = html_lines(result.text[:end]) + (rest if result.text[end:].strip() else "")
+    style.show_text_box(markup or "(nothing)", "Written by the model")
+    if result.answer is not None and result.answer.strip() != result.text[:end].strip():
+        st.markdown("**Answer that was read in it**")
+        st.code(plain_lines(result.answer), language=None, wrap_lines=True)
 
 
-def show_diff(run: str, result: Result) -> None:
-    """Draws the verdict of the same sample in another run, and the diff of the texts."""
-    with source.open_zoo() as registry:
-        results = load_results(registry, run) if registry is not None else None
-    key = (result.sample, result.draw)
-    other = next((other for other in results or () if (other.sample, other.draw) == key), None)
+def show_choices(result: Result, query: samples.SampleQuery | None) -> None:
+    """Draws the choices with their log-probabilities, numbered from 1, the right and the chosen one marked."""
+    st.markdown("**Choices**")
+    chosen = first_largest(result.logprobs)
+    texts = query.choices if query is not None else ()
+    rows = [
+        {
+            "number": n + 1, "choice": cut(texts[n], 160) if n < len(texts) else "",
+            "": " ".join(word for word, holds in (("✓ right", query and query.right == n), ("→ chosen", n == chosen))
+                         if holds),
+            "log-probability": round(value, 2),
+        }
+        for n, value in enumerate(result.logprobs)
+    ]  # fmt: skip
+    st.dataframe(rows, hide_index=True)
+
+
+def show_beside(other: Result | None, header: dict[str, Any]) -> None:
+    """Draws the same sample of another run: its verdict, and its own text whole."""
+    st.subheader(f"Beside: {style.text(run_name(header))}", anchor=False)
     if other is None:
         st.caption("That run has no such sample.")
         return
-    st.markdown(f"There: {MARKS[other.verdict]} {other.verdict}")
-    diff = samples.text_diff(result, other)
-    st.code(plain_lines(diff) if diff else "both wrote the same", language="diff", wrap_lines=True)
+    st.markdown(f"{MARKS[other.verdict]} **{samples.WORDS[other.verdict]}** {style.text(samples.reason(other))}")
+    show_text(other)

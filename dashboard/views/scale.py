@@ -8,12 +8,16 @@ import streamlit as st
 from dashboard import charts
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board
-from dashboard.board.view import SUITES, View, select
+from dashboard.board.view import DEFAULT, SUITES, View, select
 from dashboard.data import scale, source
 from dashboard.escape import cut
 from dashboard.views import style
-from zoo.cli.output import count
+from zoo.cli.output import NONE, count
 from zoo.metrics import metric_of
+
+WORDS: dict[scale.Standing, str] = {
+    "beaten": "beats", "alike": "is not told apart from", "better": "is below", "untested": "cannot be tested against",
+}  # fmt: skip
 
 
 def page() -> None:
@@ -22,7 +26,11 @@ def page() -> None:
     board = style.load_board(all_versions=True)
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     suite = left.selectbox(
-        "Published models", list(SUITES), index=list(SUITES).index("phi-1"), key="beside", bind="query-params"
+        "Published models",
+        [name for name in SUITES if name != DEFAULT],
+        key="beside",
+        bind="query-params",
+        index=[name for name in SUITES if name != DEFAULT].index("phi-1"),
     )
     shown = select(board, View(suite=suite))
     measured = sorted({column.benchmark for column in shown.columns}, key=benchmarks.order_of)
@@ -74,37 +82,38 @@ def recorded_flops() -> dict[str, float]:
 
 
 def show_matched(points: tuple[scale.ScalePoint, ...]) -> None:
-    """Draws the larger models that a chosen model equals or beats."""
-    names = sorted({point.name for point in points if point.front}) or [points[0].name]
-    most = max(names, key=lambda name: len(scale.larger_models_matched(points, name)))
-    chosen = style.pick("Which larger models does it match?", names, "matched", cut, first=most)
+    """Draws how a chosen model stands against the larger ones of its column, by a test."""
+    names = sorted({point.name for point in points if point.front or point.own}) or [points[0].name]
+    most = max(names, key=lambda name: sum(how != "better" for _, how in scale.larger_models(points, name)))
+    chosen = style.pick("As good as which larger models?", names, "matched", cut, first=most)
     own = next(point for point in points if point.name == chosen)
-    matched = scale.larger_models_matched(points, chosen)
-    if not matched:
-        st.markdown(f"{style.text(cut(chosen))} matches no larger model in its column.")
+    larger = scale.larger_models(points, chosen)
+    if not larger:
+        st.markdown(f"No larger model stands in the column of {style.text(cut(chosen))}.")
         return
+    counts = Counter(how for _, how in larger)
+    parts = [f"{word} {counts[how]}" for how, word in WORDS.items() if counts[how]]
+    st.markdown(f"**{style.text(cut(chosen))}** against {len(larger)} larger models: {', '.join(parts)}.")
+    digits = metric_of(own.metric).digits
     rows = [
         {
-            "model": cut(point.name), "parameters": count(point.parameters),
-            "times larger": _round(scale.ratio(point.parameters, to=own.parameters)),
-            "unique tokens": count(point.unique), "tokens seen": count(point.tokens),
-            "times more seen": _round(scale.ratio(point.tokens, to=own.tokens)), "score": point.value,
-            "its own": own.value, "intervals": "overlap" if _overlap(own, point) else "apart",
+            "model": cut(point.name), "verdict": how,
+            "times larger": _times(scale.ratio(point.parameters, to=own.parameters)),
+            "parameters": count(point.parameters), "score": f"{point.value:.{digits}f}",
+            "its own": f"{own.value:.{digits}f}", "unique tokens": count(point.unique),
+            "tokens seen": count(point.tokens), "times more seen": _times(scale.ratio(point.tokens, to=own.tokens)),
         }
-        for point in matched
+        for point, how in larger
     ]  # fmt: skip
     st.dataframe(rows, hide_index=True)
+    st.caption(
+        "Beaten, better: proven by an unpaired test, p adjusted over all of these (Holm). Alike: not told apart."
+    )
     style.show_exports(rows, "as-good-as")
 
 
-def _round(times: float | None) -> float | None:
-    return None if times is None else float(f"{times:.3g}")
-
-
-def _overlap(point: scale.ScalePoint, other: scale.ScalePoint) -> bool:
-    """Whether the intervals of a point and of one that is no better overlap."""
-    better, worse = (other, point) if metric_of(point.metric).lower_is_better else (point, other)
-    return better.low is None or worse.high is None or better.low <= worse.high
+def _times(times: float | None) -> str:
+    return NONE if times is None else f"{times:.3g}"
 
 
 def show_versions(board: Board, benchmark: str) -> None:

@@ -1,6 +1,6 @@
 """The parts that all pages share: style, cached board and notes, the table component, exports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,19 @@ from dashboard.board.cells import Board
 from dashboard.board.html_table import read_asset
 from dashboard.data import source, table_files
 from dashboard.data.notes import board_notes
-from dashboard.escape import html, markdown
+from dashboard.escape import cut, html, markdown
+from zoo.errors import nearest
 from zoo.records import Subset
 from zoo.visible import plain
 
 STYLE = read_asset("page.css")
 MARKUP = (
     '<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
-    '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard table"></div></div>'
+    '<label class="picking" hidden>Benchmark <select class="pick"></select></label>'
+    '<div class="body"></div><div class="chosen" role="status" hidden><span></span> '
+    '<button type="button" class="plain" data-go="compare">Compare</button> '
+    '<button type="button" class="plain" data-go="try">Try both</button> '
+    '<button type="button" class="plain" data-go="clear">Clear</button></div></div>'
 )
 
 # the table's markup comes from `dashboard.board.html_table`, which escapes every name
@@ -27,9 +32,32 @@ _component = st.components.v2.component(
 )
 
 
-def show_board(markup: str, key: str, on_open: Callable[[], None], on_sort: Callable[[], None]) -> Any:
-    """Draws the board; calls `on_open` when a cell is chosen and `on_sort` when a header is chosen."""
-    return _component(data={"html": markup}, key=key, on_opened_change=on_open, on_sorted_change=on_sort)
+def show_board(markup: str, key: str, **actions: Callable[[], None]) -> Any:
+    """Draws the board; `on_opened_change` is called when a cell is opened, `on_sorted_change` by a header,
+    `on_chosen_change` when the ticked rows go to another page."""
+    return _component(data={"html": markup}, key=key, **actions)
+
+
+_comparison = st.components.v2.component(
+    "phizoo_comparison", css=read_asset("board.css") + read_asset("compare.css"), js=read_asset("compare.js"),
+    html='<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
+    '<div class="body"></div></div>',
+)  # fmt: skip
+_link = st.components.v2.component(
+    "phizoo_link", css=read_asset("board.css"), js=read_asset("link.js"),
+    html='<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
+    '<button type="button" class="plain" aria-live="polite">Copy link</button></div>',
+)  # fmt: skip
+
+
+def show_comparison(markup: str, key: str, on_press: Callable[[], None]) -> Any:
+    """Draws a comparison's table; calls `on_press` when one of its buttons is pressed."""
+    return _comparison(data={"html": markup}, key=key, on_pressed_change=on_press)
+
+
+def show_link(key: str) -> None:
+    """Draws a button that copies the page's address, which holds the whole view."""
+    _link(key=key)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -57,15 +85,49 @@ def load_notes(suite: str) -> tuple[str, ...]:
 def pick(
     label: str, options: list[str], key: str, name: Callable[[str], str], hidden: bool = False, first: str = ""
 ) -> str:
-    """Lets the reader pick an option and keeps it in the address (a bound widget would keep its display name)."""
+    """Lets the reader pick an option and keeps it in the address (a bound widget would keep its display name).
+
+    An address that asks for something else says so, and keeps what it asks for until the reader picks.
+    """
     current = st.query_params.get(key, first)
     chosen: str = st.selectbox(
         label, options, index=options.index(current) if current in options else 0, format_func=name, key=f"pick-{key}",
-        label_visibility="collapsed" if hidden else "visible",
+        label_visibility="collapsed" if hidden else "visible", on_change=_put_picked, args=(key,),
     )  # fmt: skip
-    if chosen != current:
+    if current and current not in options:
+        warn_unknown(label, current, options, name(chosen))
+    elif chosen != st.query_params.get(key):
         st.query_params[key] = chosen
     return chosen
+
+
+def _put_picked(key: str) -> None:
+    st.query_params[key] = st.session_state[f"pick-{key}"]
+
+
+def put(key: str, *values: str) -> None:
+    """Writes a choice to the address, or removes it; the widget with this key starts from the address again."""
+    st.session_state.pop(key, None)
+    if values:
+        st.query_params[key] = list(values)
+    else:
+        st.query_params.pop(key, None)
+
+
+def put_widget(key: str, default: str = "") -> None:
+    """Writes what a widget has to the address under the widget's key; nothing for its default."""
+    value = st.session_state[key]
+    values = value if isinstance(value, list | tuple) else [] if value in (None, "", False, default) else [value]
+    if values:
+        st.query_params[key] = ["true" if one is True else str(one) for one in values]
+    else:
+        st.query_params.pop(key, None)
+
+
+def warn_unknown(kind: str, asked: str, known: Iterable[str], shown: str) -> None:
+    """Says that an address asks for what is not here, and what is shown in its place."""
+    close = nearest(asked, known)
+    st.warning(text(f"Nothing here is called {cut(asked, 60)}{close} ({kind.lower()}). Shown instead: {shown}."))
 
 
 def pick_page(pages: int, length: str, key: str) -> int:

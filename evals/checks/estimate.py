@@ -16,7 +16,7 @@ from evals.run import RunOptions, select_samples
 from evals.task import Task
 from zoo.cli.output import report_dry_run
 from zoo.errors import ZooError, nearest
-from zoo.phi_variants import VARIANTS
+from zoo.published.phi_variants import VARIANTS
 from zoo.records import Record
 from zoo.shape import Shape, read_shape
 

@@ -9,7 +9,7 @@ from evals.chat import ChatShape
 from evals.engines import SENDS_MESSAGES
 from evals.evaluate import Subject, ask_as
 from evals.suites import find_tasks
-from evals.tasks import TASKS, protocols
+from evals.tasks import TASKS, protocols, with_shots
 from zoo.admission.template_files import find_template
 from zoo.errors import ZooError
 from zoo.store.disk import DiskStore
@@ -36,14 +36,16 @@ def read_shape(options: dict[str, Any]) -> ChatShape | None:
     )  # fmt: skip
 
 
-def choose_tasks(words: Sequence[str], options: "RunOptions") -> "list[Task]":
-    """The tasks of the command line, with the sampling and the shape of its options.
+def choose_tasks(words: Sequence[str], options: "RunOptions", shots: int | None = None) -> "list[Task]":
+    """The tasks of the command line, with the examples, the sampling and the shape of its options.
 
     By chat, a bare task whose default protocol is a completion of our own means its protocol for chats.
     """
     if options.chat is not None:
         words = [f"{word}@{CHAT}" if _means_chat(word) else word for word in words]
-    tasks = [ask_as(task, options) for task in find_tasks(",".join(words))]
+    found = find_tasks(",".join(words))
+    found = [with_shots(task, shots) for task in found] if shots is not None else found
+    tasks = [ask_as(task, options) for task in found]
     for task in tasks:
         base = task.protocol.split(",")[0]
         if options.chat is None or task.chat or CHAT not in protocols(task.name):

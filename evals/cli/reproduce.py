@@ -132,7 +132,7 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from evals.results.import_formats import read
     from evals.results.imported import import_results
     from zoo import settings
-    from zoo.exchange.reported import keep_reported
+    from zoo.published.reported_here import keep_reported
     from zoo.records import Reported
 
     results = {path: read(path) for path in paths}

@@ -13,7 +13,7 @@ import click
 from evals.cli.engine_options import check_engine, engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
+from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table, wrapped
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 
@@ -35,6 +35,8 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
               help="The engine that runs the model; auto: the fastest installed one proven for it.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only the first N samples (not published).")
 @click.option("--samples", "ids", help="Only these sample ids, commas between (not published).")
+@click.option("--shots", type=click.IntRange(0), metavar="N",
+              help="Choice tasks: N examples before each question, as lm-evaluation-harness draws them.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=1, show_default=True, help="Texts drawn per sample.")
 @click.option("--temperature", type=click.FloatRange(0), help="Sample at this temperature instead of the protocol's.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus when sampling (default 0.95).")
@@ -65,6 +67,9 @@ SUBSETS = {"clean": "without the samples found in training data", "overlapping":
 @click.option("--thinking-budget", type=click.IntRange(0), metavar="N",
               help="With --chat: a thought is closed after N tokens.")  # fmt: skip
 @engine_options
+@click.option("--until-resolved", is_flag=True, help="Of two models: stop when they are told apart or alike.")
+@click.option("--margin", type=click.FloatRange(0, 100, min_open=True), metavar="POINTS",
+              help="With --until-resolved: the largest difference that does not matter.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the requests, memory and time needed, and what is missing here.")
 @AS_JSON
 def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
@@ -73,16 +78,19 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
     \b
     phizoo eval run phi-1-small-mini --task humaneval
     phizoo eval run phi-1-small-mini phi-1-small-mini-base --task arc_easy --task piqa
+    phizoo eval run phi-1-small-mini --task arc_easy --shots 5
     phizoo eval run phi-1-small-mini --task humaneval --draws 20 --temperature 0.2 --pass-at 3
     phizoo eval run phi-1-small-mini --task arc_easy --engine openai_http --url http://127.0.0.1:8000/v1
     phizoo eval run endpoint:gpt-5 --task humaneval --engine openai_http --url https://api.openai.com/v1 --chat
     phizoo eval run smollm2 --task arc_easy --engine llama_cpp --chat --system "Answer in one word."
     phizoo eval run phi-1-small-mini phi-1-mini --task suite:quick --ray auto --engine vllm
     phizoo eval run phi-2 --task suite:phi-2 --engine vllm --dry-run
+    phizoo eval run phi-1-small-mini phi-1-mini --task arc_easy --until-resolved --margin 2
 
     If it is killed, the same command continues where it stopped.
     """
     from evals.cli.chat_options import choose_tasks, note_kinds
+    from evals.decisions.cli.until import check_until, resolve_pair
     from evals.evaluate import evaluate_many
     from zoo import settings
 
@@ -91,8 +99,9 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
             raise ZooError(f"--data-dir {options['data_dir']} is not a folder; it should hold NAME/data.jsonl files")
         os.environ["PHIZOO_DATA"] = str(options["data_dir"])
     check_engine(options["engine"])
+    until = check_until(names, options)
     run_options = _run_options(options)
-    chosen = choose_tasks(tasks, run_options)
+    chosen = choose_tasks(tasks, run_options, options["shots"])
     if options["dry_run"]:
         from evals.checks import estimate
 
@@ -100,10 +109,13 @@ def run(names: tuple[str, ...], tasks: tuple[str, ...], **options: Any) -> None:
         return
     flags = _read_flags(options["overlap"], chosen)
     rows: list[dict[str, Any]] = []
-    publishing = not options["no_publish"] and any(not name.startswith("endpoint:") for name in names)
+    publishing = not options["no_publish"] and not until and any(not name.startswith("endpoint:") for name in names)
     with open_registry(readonly=not publishing) as registry:
         subjects = [_subject(registry, name, options) for name in names]
         note_kinds(registry, subjects, chosen, run_options.engine)
+        if until:
+            resolve_pair(registry, subjects, chosen, run_options, options["margin"], _open_subject, options["as_json"])
+            return
         foreign = {subject.digest for subject in subjects if subject.model}
 
         def publishable(run: "FinishedRun") -> bool:
@@ -210,7 +222,7 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
     text = f"n={len(samples)}; the differences that it resolves are known once there is a score"
     if metric_of(task.metrics[0]).is_share:
         text = resolution_text(resolution(plan(task, samples, options.draws)))
-    click.echo(f"{task.name}@{task.protocol}: {text}", err=True)
+    click.echo(wrapped(f"{task.name}@{task.protocol}: {text}", sys.stderr), err=True)
 
 
 def _publish(
@@ -259,6 +271,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
+    where |= {"asked": run.header.samples, "whole": protocol.samples}
     cut = sum(result.truncated > 0 for result in run.results)
     span = (score.value, score.low, score.high, score.n, score.clusters)
     worth = weakest([span])
@@ -298,7 +311,9 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
     notes += [row["notes"]] if row["notes"] else []
     notes += [row["training_data"]] if row["training_data"] else []
-    notes += ["not published"] if not row["published"] else []
+    if not row["published"]:
+        part = f": {row['asked']:,} of {row['whole']:,} samples" if row["asked"] < row["whole"] else ""
+        notes.append(f"not published{part}")
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
     notes += [f"{row['unfinished']:,} unfinished"] if row["unfinished"] else []
     notes += [f"{row['disputed']:,} disputed"] if row["disputed"] else []

@@ -129,6 +129,7 @@ def _list_suites(checkpoint: str | None, as_json: bool) -> None:
     suites = {name: list(task_names(name)) for name in SUITES}
     rows: list[dict[str, Any]] = [
         {"name": average.name, "version": average.version, "fingerprint": average.fingerprint, "about": average.about,
+         "metric": average.parts[0].metric,
          "parts": [" or ".join(f"{form.task} {form.metric}" for form in part.forms) for part in average.parts]}
         for average in AGGREGATES
     ]  # fmt: skip
@@ -173,7 +174,7 @@ def _value_text(row: dict[str, Any]) -> str:
         absent = [part for part in row["scores"] if not part["score"]]
         missing = ", ".join(f"{part['task']} v{part['version']} ({part['reason']})" for part in absent)
         return f"missing {missing}" + (f"; has {versions}" if present else "")
-    text = share_cell(row["value"], row["low"], row["high"], row["n"])
-    text += f" ({unscored_text(row['unscored'], row['worst'], row['best'])})" if row["unscored"] else ""
+    text = share_cell(row["value"], row["low"], row["high"], row["n"], row["metric"])
+    text += f" ({unscored_text(row['unscored'], row['worst'], row['best'], row['metric'])})" if row["unscored"] else ""
     text += f"  of {versions}"
     return text + (f"  (partial: {'; '.join(row['partial'])})" if row["partial"] else "")

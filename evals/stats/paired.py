@@ -14,7 +14,15 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
-from evals.stats.intervals import LEVEL, Interval, cluster_totals, cluster_variance, normal_quantile, student_quantile
+from evals.stats.intervals import (
+    LEVEL,
+    Interval,
+    cluster_totals,
+    cluster_variance,
+    normal_quantile,
+    score_interval,
+    student_quantile,
+)
 from evals.stats.real import half_width, real_difference
 from zoo.metrics import Metric, metric_of
 from zoo.records import Record
@@ -26,7 +34,7 @@ HALVED = 40  # any differences of up to this many clusters: twice 2^20 sums, a t
 
 SHARE = metric_of("")
 
-Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired"]
+Method = Literal["mcnemar", "sign flips, exact", "sign flips, drawn", "unpaired", "seeds and samples"]
 
 
 class Difference(Record, frozen=True):
@@ -104,21 +112,38 @@ def paired_difference(
     groups = list(range(len(first))) if clusters is None else list(clusters)
     wins, losses = sum(metric.merit(d) > 0 for d in differences), sum(metric.merit(d) < 0 for d in differences)
     n, count = len(first), len(set(groups))
-    binary = all(score in (0.0, 1.0) for pair in (first, second) for score in pair)
+    value, low, high = paired_interval(first, second, groups, metric=metric)
     method: Method
     flips = 0
-    if binary and count == n and metric.is_share:
-        value = (wins - losses) / n
-        low, high = tango(wins, losses, n)
+    if _is_single(first, second, groups) and metric.is_share:
         p, method = mcnemar(wins, losses), "mcnemar"
     else:
-        value, low, high = (_mean_difference if metric.is_share else real_difference)(differences, groups)
         p, flips = sign_flips(cluster_totals(differences, groups)[0], seed)
         method = "sign flips, drawn" if flips else "sign flips, exact"
     return Difference(
         value=value, low=low, high=high, p=p, method=method, n=n, clusters=count, wins=wins, losses=losses,
         ties=n - wins - losses, flips=flips,
     )  # fmt: skip
+
+
+def paired_interval(
+    first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable] | None = None, level: float = LEVEL,
+    metric: Metric = SHARE,
+) -> tuple[float, float, float]:  # fmt: skip
+    """The difference of `paired_difference` and its interval at any level: value, low, high."""
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    groups = list(range(len(first))) if clusters is None else list(clusters)
+    if not metric.is_share:
+        return real_difference(differences, groups, level)
+    if not _is_single(first, second, groups):
+        return _mean_difference(differences, groups, level)
+    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    return (wins - losses) / len(first), *tango(wins, losses, len(first), level)
+
+
+def _is_single(first: Sequence[float], second: Sequence[float], groups: Sequence[Hashable]) -> bool:
+    """Whether the scores are single right or wrong answers to samples that are all alone."""
+    return len(set(groups)) == len(first) and all(score in (0.0, 1.0) for pair in (first, second) for score in pair)
 
 
 def tango(wins: int, losses: int, n: int, level: float = LEVEL) -> tuple[float, float]:
@@ -175,9 +200,7 @@ def unpaired_difference(first: Interval, second: Interval, n: int, metric: Metri
     >>> round(difference.p, 2)
     0.44
     """
-    value = first.value - second.value
-    low = value - sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
-    high = value + sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
+    value, low, high = unpaired_interval(first, second, metric=metric)
     if metric.is_share:
         z = z_unpaired(first.value, second.value, first.effective, second.effective)
     else:
@@ -185,6 +208,22 @@ def unpaired_difference(first: Interval, second: Interval, n: int, metric: Metri
         z = value / error if error > 0 else 0.0
     p = 2 * NormalDist().cdf(-abs(z))
     return Difference(value=value, low=low, high=high, p=p, method="unpaired", n=n, clusters=n)
+
+
+def unpaired_interval(
+    first: Interval, second: Interval, level: float = LEVEL, metric: Metric = SHARE
+) -> tuple[float, float, float]:
+    """The interval of `unpaired_difference` at any level: value, low, high.
+
+    At another level than 95% each share has Wilson's interval for as many samples as it is worth.
+    """
+    wider = 1.0 if metric.is_share else normal_quantile(level) / normal_quantile()
+    if level != LEVEL and metric.is_share:
+        critical = normal_quantile(level)
+        first, second = (score_interval(mean.value, mean.effective, critical) for mean in (first, second))
+    value = first.value - second.value
+    low = value - wider * sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
+    return value, low, value + wider * sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
 
 
 def z_unpaired(first: float, second: float, n_first: float, n_second: float) -> float:
@@ -242,7 +281,9 @@ def _halve(inside: Callable[[float], bool], start: float, end: float) -> float:
     return start
 
 
-def _mean_difference(differences: Sequence[float], groups: Sequence[Hashable]) -> tuple[float, float, float]:
+def _mean_difference(
+    differences: Sequence[float], groups: Sequence[Hashable], level: float
+) -> tuple[float, float, float]:
     """Mean of differences with a cluster-robust t interval, within -1..1."""
     sums, sizes = cluster_totals(differences, groups)
     value = sum(sums) / len(differences)
@@ -251,7 +292,7 @@ def _mean_difference(differences: Sequence[float], groups: Sequence[Hashable]) -
     single = sum((d - value) ** 2 for d in differences) / len(differences)
     variance, freedom = cluster_variance(sums, sizes, value, single)
     # no spread seen is not no spread: then what as many tied pairs leave open
-    half = student_quantile(freedom) * sqrt(variance) if variance > 1e-18 else tango(0, 0, len(sums))[1]
+    half = student_quantile(freedom, level) * sqrt(variance) if variance > 1e-18 else tango(0, 0, len(sums), level)[1]
     return value, max(-1.0, value - half), min(1.0, value + half)
 
 

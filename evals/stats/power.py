@@ -210,7 +210,7 @@ def difference_power(effective: Effective, difference: float, discordant: float)
     if effective.pair == n == clusters:
         return paired_power(n, difference, discordant)
     square = difference**2 * max(1.0, effective.pair / n)  # draws do not make the mean difference any smaller
-    by_t = _t_power(difference, max(0.0, discordant - square) / effective.pair, effective.freedom)
+    by_t = t_power(difference, max(0.0, discordant - square) / effective.pair, effective.freedom)
     if effective.pair >= n or 2 * clusters <= n:
         return by_t
     return min(by_t, paired_power(round(effective.pair), difference, discordant))
@@ -300,7 +300,7 @@ def _freedom(sizes: Sequence[int], variances: Sequence[float]) -> float:
     return sqrt(satterthwaite(sizes, [1 / (1 - size / n) for size in sizes], variances) * (count - 1))
 
 
-def _t_power(difference: float, variance: float, freedom: float) -> float:
+def t_power(difference: float, variance: float, freedom: float) -> float:
     """Power of a two-sided t test of a mean difference."""
     if variance <= 0:
         return 1.0 if difference > 0 else 0.0

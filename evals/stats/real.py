@@ -72,13 +72,15 @@ def mean_variance(
     return cluster_variance(sums, sizes, mean, sum((own - mean) ** 2 for own in values) / len(values))
 
 
-def real_difference(differences: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float, float]:
+def real_difference(
+    differences: Sequence[float], clusters: Sequence[Hashable], level: float = LEVEL
+) -> tuple[float, float, float]:
     """The mean of paired differences with its t interval; infinite ends for a single cluster."""
     value = sum(differences) / len(differences)
     variance, freedom = _difference_variance(differences, clusters)
     if freedom == 0:
         return value, -inf, inf
-    half = student_quantile(freedom) * sqrt(variance)
+    half = student_quantile(freedom, level) * sqrt(variance)
     return value, value - half, value + half
 
 

@@ -19,13 +19,12 @@ from evals.stats.intervals import (
     LEVEL,
     Interval,
     cluster_totals,
-    cluster_variance,
     normal_quantile,
     score_interval,
-    strata_variance,
     student_quantile,
     variance_interval,
 )
+from evals.stats.real import mean_variance
 from zoo.metrics import metric_of
 from zoo.records import Record
 
@@ -84,8 +83,8 @@ def combine(
     elif len(sizes) == 1:
         interval = Interval(value=value, low=0.0, high=inf, effective=1.0)
     else:
-        within = sum(_variance(run, units, parts)[0] for run in runs) / count
-        variance, freedom = _crossed(runs, problems, between / count, units, parts)
+        within = sum(mean_variance(run, units, parts)[0] for run in runs) / count
+        variance, freedom = crossed_variance([runs], problems, units, parts)
         half = student_quantile(freedom, level) * sqrt(variance)
         real = Interval(value=value, low=max(0.0, value - half), high=value + half, effective=len(sizes))
         interval = variance_interval(value, variance, freedom, sizes, level=level) if share else real
@@ -131,52 +130,52 @@ def combined_difference(
     if len(first) != len(second) or len(first) < 2 or len(shapes) != 1 or shapes.pop() < 2:
         raise ValueError("give both models' scores under the same two or more seeds, of the same two or more problems.")
     runs = [[a - b for a, b in zip(one, other, strict=True)] for one, other in zip(first, second, strict=True)]
-    n, count = len(runs[0]), len(runs)
+    n = len(runs[0])
     units = list(range(n)) if clusters is None else list(clusters)
     problems = [fmean(column) for column in zip(*runs, strict=True)]
     value = fmean(problems)
-    between = sum((fmean(run) - value) ** 2 for run in runs) / (count - 1)
-    spread, freedom = _crossed(runs, problems, between / count, units, None) if len(set(units)) > 1 else (inf, 1.0)
+    spread, freedom = crossed_variance([runs], problems, units) if len(set(units)) > 1 else (inf, 1.0)
     half = student_quantile(freedom, level) * sqrt(spread) if spread > 0 else 0.0
     # no spread at all: equal everywhere, or apart by the same everywhere
-    p = float(value == 0) if spread <= 0 else 2 * _student_tail(-abs(value) / sqrt(spread), freedom)
-    return SeedDifference(value=value, low=value - half, high=value + half, p=p, runs=count, n=n)
+    p = float(value == 0) if spread <= 0 else 2 * student_tail(-abs(value) / sqrt(spread), freedom)
+    return SeedDifference(value=value, low=value - half, high=value + half, p=p, runs=len(runs), n=n)
 
 
-def _crossed(
-    runs: Sequence[Sequence[float]], problems: Sequence[float], seeds: float, units: Sequence[Hashable],
-    parts: Sequence[Hashable] | None,
+def crossed_variance(
+    groups: Sequence[Sequence[Sequence[float]]], problems: Sequence[float], units: Sequence[Hashable],
+    parts: Sequence[Hashable] | None = None,
 ) -> tuple[float, float]:  # fmt: skip
-    """The variance of the mean over seeds and clusters, and Satterthwaite's degrees of freedom of this sum.
+    """The variance of a mean over seeds and clusters, and Satterthwaite's degrees of freedom of this sum.
 
-    problems  the mean of each problem over the runs
-    seeds     variance of the mean by the spread of the runs' means
+    groups    runs that differ by seed, shape (groups, runs, problems); of two recipes, whose difference is taken, two
+    problems  what is averaged over the problems: of each the mean over its runs, or the difference of two such means
     """
-    more = len(runs) - 1
-    clusters, freedom = _variance(problems, units, parts)
-    gaps = [[score - problem for score, problem in zip(run, problems, strict=True)] for run in runs]
-    rest = sum(_variance(gap, units, parts)[0] for gap in gaps) / more / len(runs)
-    # the residual is in both and taken off once; what is left is never below what problems alone leave open
-    if seeds <= rest:
-        return clusters, freedom
-    total = seeds + clusters - rest
-    return total, total**2 / (seeds**2 / more + clusters**2 / freedom + rest**2 / (more * freedom))
+    clusters, freedom = mean_variance(problems, units, parts)
+    total, spread = clusters, clusters**2 / freedom
+    for runs in groups:
+        more, (seeds, rest) = len(runs) - 1, seed_variance(runs, units, parts)
+        # the residual is in both and taken off once; what is left is never below what problems alone leave open
+        if seeds > rest:
+            total += seeds - rest
+            spread += seeds**2 / more + rest**2 / (more * freedom)
+    return total, total**2 / spread if spread > 0 else freedom
 
 
-def _variance(
-    scores: Sequence[float], units: Sequence[Hashable], parts: Sequence[Hashable] | None
+def seed_variance(
+    runs: Sequence[Sequence[float]], units: Sequence[Hashable], parts: Sequence[Hashable] | None = None
 ) -> tuple[float, float]:
-    """The variance of the scores' mean over clusters, inside strata if there are some; its degrees of freedom."""
-    sums, sizes = cluster_totals(scores, units)
-    if parts is not None:
-        return strata_variance(sums, sizes, parts)
-    mean = sum(scores) / len(scores)
-    single = sum((score - mean) ** 2 for score in scores) / len(scores)
-    return cluster_variance(sums, sizes, mean, single)
+    """The variance of a mean over runs that their means show, and the part of it that chance in each problem makes."""
+    count = len(runs)
+    means = [sum(run) / len(run) for run in runs]
+    centre = sum(means) / count
+    problems = [sum(column) / count for column in zip(*runs, strict=True)]
+    gaps = [[score - problem for score, problem in zip(run, problems, strict=True)] for run in runs]
+    rest = sum(mean_variance(gap, units, parts)[0] for gap in gaps) / (count - 1) / count
+    return sum((mean - centre) ** 2 for mean in means) / (count - 1) / count, rest
 
 
-def _student_tail(t: float, freedom: float) -> float:
-    """The chance of a value of Student's t below t."""
+def student_tail(t: float, freedom: float) -> float:
+    """The chance of a value of Student's t below t, with these degrees of freedom."""
     from scipy.special import stdtr
 
     return float(stdtr(freedom, t))

@@ -39,13 +39,7 @@ GOLD = (
 )
 TASKS = {name: f"evals.tasks.{name}" for name in NAMES} | dict.fromkeys(GOLD, "evals.tasks.gold_answers")
 
-# the harness's few-shot protocols whose shots come from train rows that no source here has -> where those rows are
-TRAIN_ROWS = {
-    "arc_easy@lm-eval-25": "allenai/ai2_arc, ARC-Easy/train-00000-of-00001.parquet",
-    "arc_challenge@lm-eval-25": "allenai/ai2_arc, ARC-Challenge/train-00000-of-00001.parquet",
-    "hellaswag@lm-eval-10": "Rowan/hellaswag, data/train-00000-of-00001.parquet",
-    "winogrande@lm-eval-5": "allenai/winogrande, winogrande_xl/train-00000-of-00001.parquet",
-}
+SHOTS = re.compile(r"(?P<base>.+)-(?P<shots>[1-9]\d*)(?:-(?P<split>validation))?")
 
 
 def file_of(name: str) -> Any:
@@ -75,20 +69,44 @@ def task(spec: str) -> Task:
     if parsed.shape and parsed.without_shape().render() != protocol:
         return chat_task(task(f"{name}@{parsed.without_shape().render()}"), _shape_of(spec, parsed))
     whole = parsed.replace(subset="").render()
-    if parsed.subset in VERSIONS and whole in known:
-        return quick_task(known[whole], parsed.subset)
-    if where := TRAIN_ROWS.get(f"{name}@{whole}"):
-        raise ZooError(
-            f"{spec} is not available: its shots come from split train, which no source here has (the hub does: "
-            f"{where}). 0-shot is available: {name}@lm-eval. Or score it with lm-evaluation-harness and import its "
-            "file: phizoo eval import FILE"
-        )
-    if protocol not in known:
-        raise ZooError(
-            f'{name} has no protocol "{protocol}"{nearest(protocol, known)}; it has: {", ".join(known)}. '
-            "All tasks: phizoo eval tasks"
-        )
-    return known[protocol]
+    if parsed.subset in VERSIONS:
+        return quick_task(_completion(name, whole, protocol), parsed.subset)
+    return _completion(name, protocol, protocol)
+
+
+def _completion(name: str, protocol: str, typed: str) -> Task:
+    """The task of a protocol of completions, with its number of examples if its name has one."""
+    from evals.fewshot import check_rows, shots_task  # which reads sets, and their catalog reads this table
+
+    known = protocols(name)
+    if protocol in known:
+        return known[protocol]
+    shots = SHOTS.fullmatch(protocol)
+    if shots and shots["base"] in known and known[shots["base"]].source is not None:
+        check_rows(known[shots["base"]], int(shots["shots"]), shots["split"] or "")
+        return shots_task(known[shots["base"]], int(shots["shots"]), shots["split"] or "")
+    raise ZooError(
+        f'{name} has no protocol "{typed}"{nearest(typed, known)}; it has: {", ".join(known)}. '
+        "All tasks: phizoo eval tasks"
+    )
+
+
+def with_shots(asked: Task, shots: int) -> Task:
+    """A choice task with so many examples, from the harness's split if it is available here, else from validation.
+
+    Raises  ZooError for a task that takes none, or where neither split is available
+    """
+    from evals.fewshot import is_available, shots_task, splits_of
+
+    if asked.kind != "choices":
+        raise ZooError(f"{asked.name}@{asked.protocol} takes no --shots: they are for choice tasks (phizoo eval tasks)")
+    name = ProtocolName.parse(asked.protocol)
+    base = _completion(asked.name, name.base, name.base)
+    if base.shots == shots:
+        return asked
+    split = next((split for split in splits_of(base) if is_available(base, split)), "")
+    own = shots_task(base, shots, split).protocol
+    return task(f"{asked.name}@{name.replace(base=own).render()}")
 
 
 def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
@@ -97,6 +115,11 @@ def _shape_of(spec: str, name: ProtocolName) -> ChatShape:
         raise ZooError(f"{spec} does not say its system text; ask with --chat --system TEXT instead")
     thinking = {"on": True, "off": False}.get(name.thinking)
     return ChatShape(fewshot_as_turns=name.turns, thinking=thinking, budget=name.budget)
+
+
+def main_metric(name: str) -> str:
+    """The main metric of a task under its default protocol; empty for another tool's own task."""
+    return next(iter(protocols(name).values())).metrics[0] if name in TASKS else ""
 
 
 def groups_of(name: str) -> Groups:

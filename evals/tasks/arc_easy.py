@@ -6,15 +6,15 @@ lm-evaluation-harness 0.4.13 (arc_easy, version 1): acc and acc_norm.
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
-from evals.datasets.forms import EvalSet, Hub, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.forms import EvalSet, Hub, Row, labelled, olmo
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "ARC-Easy"
 SETS = (
@@ -40,11 +40,16 @@ SETS = (
 METRICS = ("acc", "acc_norm")
 
 
-def read_samples(name: str) -> Iterator[Sample]:
-    """The samples of one of ARC's two sets."""
-    for row in rows(name):
+def read(name: str, own: Iterable[Row]) -> Iterator[Sample]:
+    """The samples of rows of one of ARC's two sets."""
+    for row in own:
         choices = tuple(row["choices"])
         yield Sample(id=f"{name}/{row['id']}", question=row["question"], choices=choices, target=row["gold"])
+
+
+def read_samples(name: str) -> Iterator[Sample]:
+    """The samples of one of ARC's two sets."""
+    yield from read(name, rows(name))
 
 
 def prompt(sample: Sample) -> str:
@@ -57,6 +62,7 @@ PROTOCOLS = {
         protocol="lm-eval", samples=partial(read_samples, "arc_easy"), prompt=prompt, pairs=each_choice(prompt),
         judge=judge(METRICS), metrics=METRICS, data="arc_easy", split="test", licence="CC-BY-SA-4.0",
         paper="arXiv:1803.05457", size=2376, chance=0.25,
+        source=ShotSource(read=partial(read, "arc_easy"), rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -9,16 +9,17 @@ Some passages have two questions or more. Passages are clusters: they are some o
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 from zoo.digest import digest
 
 TITLE = "BoolQ"
@@ -59,14 +60,15 @@ SETS = (
 )  # fmt: skip
 
 
-def samples(data: str) -> Callable[[], Iterator[Sample]]:
-    def made() -> Iterator[Sample]:
-        for number, row in enumerate(rows(data, split="validation")):
-            question, cluster = f"{row['passage']}\nQuestion: {row['question']}?", digest(row["passage"])[:16]
-            target = int(row["answer"])
-            yield Sample(id=f"boolq/{number:04d}", question=question, choices=CHOICES, target=target, cluster=cluster)
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
+        question, cluster = f"{row['passage']}\nQuestion: {row['question']}?", digest(row["passage"])[:16]
+        target = int(row["answer"])
+        yield Sample(id=f"boolq/{number:04d}", question=question, choices=CHOICES, target=target, cluster=cluster)
 
-    return made
+
+def samples(data: str) -> Iterator[Sample]:
+    yield from read(rows(data, split="validation"))
 
 
 def prompt(sample: Sample) -> str:
@@ -75,10 +77,11 @@ def prompt(sample: Sample) -> str:
 
 LM_EVAL = Task(
     name="boolq", version=1, kind="choices", about="yes or no, answered by a passage", protocol="lm-eval",
-    samples=samples("boolq_titled"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS,
-    data="boolq_titled", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044", size=3270, chance=0.5,
+    samples=partial(samples, "boolq_titled"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
+    metrics=METRICS, data="boolq_titled", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044",
+    size=3270, chance=0.5, source=ShotSource(read=read, rows=other_rows, spare=True),
 )  # fmt: skip
-NO_TITLE = replace(LM_EVAL, protocol="no-title", samples=samples("boolq"), data="boolq")
+NO_TITLE = replace(LM_EVAL, protocol="no-title", samples=partial(samples, "boolq"), data="boolq")
 PROTOCOLS = {"lm-eval": LM_EVAL, "no-title": NO_TITLE}
 PROTOCOLS |= olmes_protocols(
     SETS[-2:], "acc_raw", about=LM_EVAL.about, chance=LM_EVAL.chance, paper=LM_EVAL.paper, like=LM_EVAL.samples

@@ -7,14 +7,14 @@ lm-evaluation-harness 0.4.13 (commonsense_qa): only acc.
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from evals.datasets.forms import EvalSet, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.forms import EvalSet, Row, labelled, olmo
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "CommonsenseQA"
 ALIASES = ("commonsenseqa",)
@@ -33,11 +33,15 @@ METRICS = ("acc",)
 LETTERS = ("A", "B", "C", "D", "E")
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("commonsense_qa", split="validation"):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for row in own:
         listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, row["choices"], strict=True))
         question, identity = f"{row['question'].strip()}\n{listed}", f"commonsense_qa/{row['id']}"
         yield Sample(id=identity, question=question, choices=LETTERS, target=row["gold"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("commonsense_qa", split="validation"))
 
 
 def prompt(sample: Sample) -> str:
@@ -49,7 +53,7 @@ PROTOCOLS = {
         name="commonsense_qa", version=1, kind="choices", about="everyday concepts, five choices shown, a letter asked",
         protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="commonsense_qa", split="validation", licence="MIT", paper="arXiv:1811.00937", size=1221,
-        chance=0.2,
+        chance=0.2, source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

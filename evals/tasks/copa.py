@@ -6,13 +6,13 @@ lower case after two spaces (one belongs to the choice, the other is the delimit
 lm-evaluation-harness 0.4.13 (copa, version 1): only acc.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from evals.datasets.forms import EvalSet, olmo
-from evals.datasets.load import rows
+from evals.datasets.forms import EvalSet, Row, olmo
+from evals.datasets.load import other_rows, rows
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task, bare_question
+from evals.task import ShotSource, Task, bare_question
 
 TITLE = "COPA"
 SETS = (
@@ -26,11 +26,15 @@ METRICS = ("acc",)
 CONNECTORS = {"cause": "because", "effect": "therefore"}
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("copa", split="validation"):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for row in own:
         question = f"{row['premise'].strip()[:-1]} {CONNECTORS[row['question']]}"
         choices = tuple(f" {text[0].lower()}{text[1:]}" for text in (row["choice1"], row["choice2"]))
         yield Sample(id=f"copa/{row['idx']:03d}", question=question, choices=choices, target=row["label"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("copa", split="validation"))
 
 
 PROTOCOLS = {
@@ -38,5 +42,6 @@ PROTOCOLS = {
         name="copa", version=1, kind="choices", about="the likelier cause or effect, two choices", protocol="lm-eval",
         samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
         data="copa", split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip

@@ -39,7 +39,7 @@ class GoldFile(NamedTuple):
 
 
 class GoldTask(NamedTuple):
-    """A row of the table: a task with a file for each protocol."""
+    """A row of the table: a task with a file for each protocol. known: as in `Task`."""
 
     title: str
     about: str
@@ -47,6 +47,7 @@ class GoldTask(NamedTuple):
     licence: str
     paper: str
     files: tuple[GoldFile, ...]
+    known: dict[str, str] = {}
 
 
 class TaskFile(NamedTuple):
@@ -66,6 +67,7 @@ GOLD = {
                   "159d7e39fed6386e9f2990511f58f3f01a7fe4c083e8ac7336650e20418d6b14"),
          GoldFile("codex_humaneval/gold_bpb_0shot", 0,
                   "c24933c8bf166dbb32b950bb03f88bfe1d43dc57719349e07af6d994b0f965ec")),
+        {"shots not from the split": "HumanEval has no other split: three other problems are each one's examples"},
     ),
     "mbpp_bpb": GoldTask(
         "MBPP bpb", "the solution of a short Python problem", 500, "CC-BY-4.0", "arXiv:2108.07732",
@@ -206,7 +208,7 @@ def _gold_file(name: str) -> TaskFile:
             name=name, version=1, kind="likelihood", about=f"bits per byte of {gold.about}", protocol=protocol,
             samples=partial(_samples, own), prompt=_context, pairs=_pairs, judge=judge, metrics=(BITS_PER_BYTE,),
             shots=file.shots, delimiter="", data=name, split=protocol, licence=gold.licence, paper=gold.paper,
-            size=gold.size,
+            size=gold.size, known=gold.known,
         )  # fmt: skip
     return TaskFile(gold.title, tuple(sets), protocols)
 

@@ -8,14 +8,14 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task, bare_question
+from evals.task import ShotSource, Task, bare_question
 
 TITLE = "HellaSwag"
 ALIASES = ("hella_swag",)
@@ -53,12 +53,16 @@ def clean(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def samples() -> Iterator[Sample]:
-    for number, row in enumerate(rows("hellaswag", split="validation")):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
         question = clean(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
         choices = tuple(clean(ending) for ending in row["choices"])
         identity, cluster = f"hellaswag/{number:05d}", row["source_id"]
         yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=cluster)
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("hellaswag", split="validation"))
 
 
 PROTOCOLS = {
@@ -66,6 +70,7 @@ PROTOCOLS = {
         name="hellaswag", version=1, kind="choices", about="how a scene goes on, four endings", protocol="lm-eval",
         samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
         data="hellaswag", split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

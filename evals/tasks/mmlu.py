@@ -14,18 +14,18 @@ acc and acc_bytes; a model too small to know the letters can answer it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.chat_letter import read_letter
 from evals.scoring.choices import each_choice, judge
-from evals.task import PromptParts, Task
+from evals.task import PromptParts, ShotSource, Task
 
 TITLE = "MMLU"
 METRICS = ("acc",)
@@ -76,13 +76,17 @@ def shown_before(subject: str, shots: int) -> PromptParts:
     )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
+def read(own: Iterable[Row]) -> Iterator[Sample]:
     number: dict[str, int] = {}
-    for row in rows("mmlu"):
+    for row in own:
         subject = row["subject"]
         number[subject] = number.get(subject, -1) + 1
         identity = f"mmlu/{subject}/{number[subject]:04d}"
         yield Sample(id=identity, question=write_question(row), choices=LETTERS, target=row["gold"], cluster=subject)
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("mmlu"))
 
 
 def _task(protocol: str, shots: int) -> Task:
@@ -97,13 +101,18 @@ def _task(protocol: str, shots: int) -> Task:
         protocol=protocol, samples=samples, prompt=prompt, parts=parts, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, shots=shots, groups="strata", data="mmlu", split="test", licence="MIT",
         paper="arXiv:2009.03300", size=14042, chance=0.25,
+        source=None if shots else ShotSource(read=read, rows=other_rows, split="dev", first=True),
     )  # fmt: skip
 
 
-def samples_cloze() -> Iterator[Sample]:
-    for sample, row in zip(samples(), rows("mmlu"), strict=True):
+def read_cloze(own: Iterable[Row]) -> Iterator[Sample]:
+    for sample, row in zip(read(own := list(own)), own, strict=True):
         question = f"Question: {row['question'].strip()}\nAnswer:"
         yield replace(sample, question=question, choices=tuple(row["choices"]))
+
+
+def samples_cloze() -> Iterator[Sample]:
+    yield from read_cloze(rows("mmlu"))
 
 
 def parts_cloze(sample: Sample) -> PromptParts:
@@ -123,6 +132,7 @@ CLOZE = Task(
     protocol="cloze", samples=samples_cloze, prompt=prompt_cloze, parts=parts_cloze, pairs=each_choice(prompt_cloze),
     judge=judge(CLOZE_METRICS), metrics=CLOZE_METRICS, groups="strata", data="mmlu", split="test", licence="MIT",
     paper="arXiv:2009.03300", size=14042, chance=0.25,
+    source=ShotSource(read=read_cloze, rows=other_rows, split="dev", first=True),
 )  # fmt: skip
 
 

@@ -6,14 +6,14 @@ Protocol `lm-eval`: only the question's stem, without "Answer:", and each choice
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from evals.datasets.forms import EvalSet, Hub, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.forms import EvalSet, Hub, Row, labelled, olmo
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task, bare_question
+from evals.task import ShotSource, Task, bare_question
 
 TITLE = "OpenBookQA"
 SETS = (
@@ -39,10 +39,14 @@ SETS = (
 METRICS = ("acc", "acc_norm")
 
 
-def samples() -> Iterator[Sample]:
-    for row in rows("openbookqa"):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for row in own:
         choices = tuple(row["choices"])
         yield Sample(id=f"openbookqa/{row['id']}", question=row["question"], choices=choices, target=row["gold"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("openbookqa"))
 
 
 PROTOCOLS = {
@@ -51,6 +55,7 @@ PROTOCOLS = {
         protocol="lm-eval", samples=samples, prompt=bare_question, pairs=each_choice(bare_question),
         judge=judge(METRICS), metrics=METRICS, data="openbookqa", split="test", licence="Apache-2.0",
         paper="arXiv:1809.02789", size=500, chance=0.25,
+        source=ShotSource(read=read, rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

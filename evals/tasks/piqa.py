@@ -6,14 +6,14 @@ lm-evaluation-harness 0.4.13 (piqa, version 1): acc and acc_norm.
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "PIQA"
 METRICS = ("acc", "acc_norm")
@@ -37,9 +37,13 @@ SETS = (
 )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
-    for number, row in enumerate(rows("piqa", split="validation")):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
         yield Sample(id=f"piqa/{number:04d}", question=row["goal"], choices=tuple(row["choices"]), target=row["gold"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("piqa", split="validation"))
 
 
 def prompt(sample: Sample) -> str:
@@ -51,6 +55,7 @@ PROTOCOLS = {
         name="piqa", version=1, kind="choices", about="everyday physical goals, two ways each", protocol="lm-eval",
         samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS, data="piqa",
         split="validation", licence="AFL-3.0", paper="arXiv:1911.11641", size=1838, chance=0.5,
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -9,14 +9,14 @@ choices gets 0, since the first choice wins a tie.
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "SciQ"
 METRICS = ("acc", "acc_norm")
@@ -41,10 +41,14 @@ SETS = (
 )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
-    for number, row in enumerate(rows("sciq", split="validation")):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
         question, choices = f"{row['support'].lstrip()}\nQuestion: {row['question']}", tuple(row["choices"])
         yield Sample(id=f"sciq/{number:04d}", question=question, choices=choices, target=row["gold"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("sciq", split="validation"))
 
 
 def prompt(sample: Sample) -> str:
@@ -56,7 +60,7 @@ PROTOCOLS = {
         name="sciq", version=1, kind="choices", about="science exam questions with a supporting text",
         protocol="lm-eval-validation", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="sciq", split="validation", licence="CC-BY-NC-3.0", paper="arXiv:1707.06209", size=1000,
-        chance=0.25,
+        chance=0.25, source=ShotSource(read=read, rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval-validation"]

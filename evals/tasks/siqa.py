@@ -7,14 +7,14 @@ Several questions share a situation. Situations are clusters: they are some of m
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "SIQA"
 ALIASES = ("social_iqa", "social_i_qa")
@@ -40,11 +40,15 @@ SETS = (
 )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
-    for number, row in enumerate(rows("siqa", split="validation")):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
         question, choices = f"{row['context']} {row['question']}", tuple(row["choices"])
         identity = f"siqa/{number:04d}"
         yield Sample(id=identity, question=question, choices=choices, target=row["gold"], cluster=row["context"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("siqa", split="validation"))
 
 
 def prompt(sample: Sample) -> str:
@@ -56,7 +60,7 @@ PROTOCOLS = {
         name="siqa", version=1, kind="choices", about="why people do what they do, three answers each",
         protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="siqa", split="validation", licence="CC-BY-4.0", paper="arXiv:1904.09728", size=1954,
-        chance=1 / 3,
+        chance=1 / 3, source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -7,14 +7,14 @@ the same for both, is scored, as in lm-evaluation-harness 0.4.13
 Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import judge
-from evals.task import Task
+from evals.task import ShotSource, Task
 
 TITLE = "WinoGrande"
 METRICS = ("acc",)
@@ -39,10 +39,14 @@ SETS = (
 )  # fmt: skip
 
 
-def samples() -> Iterator[Sample]:
-    for number, row in enumerate(rows("winogrande", split="validation")):
+def read(own: Iterable[Row]) -> Iterator[Sample]:
+    for number, row in enumerate(own):
         identity, choices = f"winogrande/{number:04d}", tuple(row["choices"])
         yield Sample(id=identity, question=row["sentence"], choices=choices, target=row["gold"])
+
+
+def samples() -> Iterator[Sample]:
+    yield from read(rows("winogrande", split="validation"))
 
 
 def pairs(sample: Sample) -> tuple[tuple[str, str], ...]:
@@ -55,6 +59,7 @@ PROTOCOLS = {
         name="winogrande", version=1, kind="choices", about="who or what a blank stands for, two options",
         protocol="lm-eval", samples=samples, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="winogrande",
         split="validation", licence="CC-BY-4.0", paper="arXiv:1907.10641", size=1267, chance=0.5,
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

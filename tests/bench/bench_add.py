@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rows import row
 
-from zoo.phi_variants import phi_shapes
+from zoo.published.phi_variants import phi_shapes
 from zoo.registry import open_registry
 
 

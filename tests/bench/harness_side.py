@@ -2,6 +2,7 @@
 
 Run by the harness's own Python (tests/bench/bench_engines.py says how to make it), never imported.
 {"pairs": [[context, continuation], ...], "batch": 8} -> {"logprobs": [...], "greedy": [...], "seconds": s, "mb": m}
+{"texts": [...], "batch": 8}                          -> {"logprobs": [...], "seconds": s, "mb": m}: rolling windows
 {"prompts": [...], "max_tokens": 64, "batch": 8}      -> {"seconds": s, "tokens": n, "mb": m}: `generate` in fixed batches
 Seconds are processor time of this process, so that what else runs on the machine does not count.
 """
@@ -32,6 +33,18 @@ def loglikelihood(pairs, batch):
     return {"logprobs": [one[0] for one in found], "greedy": [one[1] for one in found], "seconds": seconds, "mb": mb}
 
 
+def rolling(texts, batch):
+    model.batch_size_per_gpu = batch
+    asked = [
+        Instance(request_type="loglikelihood_rolling", doc={}, arguments=(text,), idx=number)
+        for number, text in enumerate(texts)
+    ]
+    began = time.process_time()
+    found = model.loglikelihood_rolling(asked, disable_tqdm=True)
+    mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"logprobs": found, "seconds": time.process_time() - began, "mb": mb}
+
+
 def generate(prompts, max_tokens, batch):
     tokenizer = model.tokenizer
     tokenizer.padding_side, tokenizer.pad_token = "left", tokenizer.eos_token
@@ -54,6 +67,8 @@ for line in sys.stdin:
     told = json.loads(line)
     if "pairs" in told:
         answer = loglikelihood(told["pairs"], told["batch"])
+    elif "texts" in told:
+        answer = rolling(told["texts"], told["batch"])
     else:
         answer = generate(told["prompts"], told["max_tokens"], told["batch"])
     answers.write(json.dumps(answer) + "\n")

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from evals.protocol import prompts_sha256
 from evals.records import Facts, Result, Run
 from evals.stats.summary import summarise
+from evals.tasks import task as find_task
 from zoo.digest import digest
 from zoo.records import About, Checkpoint, Dataset, File, Parent, ProtocolRecord, Reported, Score, Stage, TrainedOn
 from zoo.registry import open_registry
@@ -198,7 +200,9 @@ LIFT = (("phi-1-small-mini-unfiltered", 4), ("phi-1-small-mini-base", 61), ("phi
 def fill(folder: Path) -> None:
     """Fills a zoo as the quickstart does: three checkpoints, three tasks, every result."""
     code = protocol(prompt='def add(a, b):\n    """Sum."""\n')
-    mini = protocol("mini_exercises", "phizoo", samples=320, prompts_sha256="cd" * 32)
+    task = find_task("mini_exercises")  # its own prompts, so that the pages can show a question
+    prompts = prompts_sha256(task, list(task.samples()))
+    mini = protocol("mini_exercises", "phizoo", task_version=task.version, samples=320, prompts_sha256=prompts)
     arc = protocol("arc_easy", "lm-eval", metric="acc", decoding={}, prompt="Question: Why?\nAnswer:")
     with open_registry(f"sqlite:///{folder / 'zoo.db'}", str(folder / "store")) as registry:
         data = Dataset(name="base-tokens", digest="ab" * 32, kind="tokens", documents=900, tokens=1_000_000,
@@ -213,7 +217,7 @@ def fill(folder: Path) -> None:
             )  # fmt: skip
             before = registry.add(weights(folder / name, number), name, about)
             add_run(registry, folder, before, code, [result(n, False) for n in range(164)])
-            solves = [result(n, n < solved, "mini_exercises") for n in range(320)]
+            solves = [result(n, n < solved, "mini_exercises", sample=f"mini_exercises/{n:03d}") for n in range(320)]
             if number == 1:
                 solves[300] = result(
                     300, False, "mini_exercises", score=None, verdict="unscored", detail="sandbox fault"

@@ -8,6 +8,9 @@ import pytest
 from dashboard import charts
 from dashboard.board.build import build_board
 from dashboard.data import scale
+from dashboard.data.comparison import CheckpointComparison
+from evals.stats.paired import paired_difference
+from zoo.metrics import metric_of
 
 HOSTILE = '<script>x</script>"&'
 
@@ -54,5 +57,25 @@ def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:
     bar = {"name": HOSTILE, "value": 5.0, "low": None, "high": None, "kind": "reported"}
     step = {"name": "mini", "x": 1e6, "value": 5.0, "low": 4.0, "high": 6.0}
     curve = [{"step": n, "loss": 3.0 - n} for n in range(3)]
-    for chart in (charts.bar_chart([bar]), charts.progress_chart([step]), charts.training_chart(curve)):
+    for chart in (
+        charts.bar_chart([bar]),
+        charts.progress_chart([step], metric_of("acc")),
+        charts.training_chart(curve),
+    ):
         assert charts.render_chart(chart, "svg").startswith(b"<svg")
+
+
+def test_two_protocols_of_a_benchmark_are_two_lines_of_the_forest() -> None:
+    gap = paired_difference([1.0] * 9, [0.0] * 9)
+    pairs = [
+        CheckpointComparison(
+            checkpoint="b", reference="a", task="humaneval", column=f"humaneval [{name}] pass@1", metric="pass@1",
+            kind="paired", value=1.0, reference_value=0.0, difference=gap, p=p, runs=(), note="", flips=(),
+        )
+        for name, p in (("openai", 0.01), ("bigcode", None), ("a-name-that-is-cut-" * 3 + "1", 0.2),
+                        ("a-name-that-is-cut-" * 3 + "2", 0.2))
+    ]  # fmt: skip
+    chart = charts.forest_chart(pairs).to_dict()
+    names = next([value["name"] for value in values] for values in chart["datasets"].values() if "name" in values[0])
+    assert len(set(names)) == len(pairs)
+    assert "openai" in names[0] and "bigcode" in names[1]

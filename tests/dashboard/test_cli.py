@@ -13,7 +13,7 @@ from zoo.cli.root import run
 
 
 def test_prints_own_and_talk_rows(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["leaderboard", "--print"]) == 0
+    assert run(["leaderboard", "--print", "--suite", "talk"]) == 0
     output = capsys.readouterr().out
     assert "0.0 [0.0–2.3] n=164" in output
     assert "50.6 [43.0–58.2] n=164 †" in output
@@ -60,6 +60,48 @@ def test_wrong_use_is_one_line(arguments: list[str], message: str, capsys: pytes
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ([], ""), (["--suite", "code", "--sort", "humaneval"], "/?suite=code&sort=humaneval"),
+        (["--view", "http://127.0.0.1:8501/?suite=talk&search=codex"], "/?suite=talk&search=codex"),
+        (["--search", "a b", "--every-metric"], "/?search=a+b&every=true"),
+    ],
+)  # fmt: skip
+def test_the_page_opens_at_the_view_of_the_options(
+    options: list[str], query: str, zoo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.execve", lambda *arguments: None)
+    assert run(["leaderboard", "--port", "8437", *options]) == 0
+    assert f"The leaderboard is at http://127.0.0.1:8437{query} (Ctrl-C" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--suite", "cod"], '(nearest: "code")'), (["--sort", "humanevl"], '(nearest: "humaneval")'),
+        (["--view", "?size=many"], "is no size"), (["--view", "?sort=nonsense"], "sort"),
+    ],
+)  # fmt: skip
+def test_the_page_is_not_opened_at_a_view_that_is_not_there(
+    options: list[str], message: str, zoo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.execve", lambda *arguments: pytest.fail("the page was opened"))
+    assert run(["leaderboard", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_an_order_is_also_a_benchmark_and_a_wrong_one_lists_the_few(
+    zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["leaderboard", "--json", "--sort", "mini_exercises"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["label"] == "phi-1-small-mini:1"
+    assert run(["leaderboard", "--json", "--sort", "humanevl"]) == 2
+    error = capsys.readouterr().err
+    assert '(nearest: "humaneval")' in error and "mini_exercises" in error and "--json" not in error
 
 
 def test_short_password_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

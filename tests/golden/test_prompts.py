@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).with_name("prompts.json")
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
 GIVEN = os.environ.get("PHIZOO_DATA")  # of who types `make golden`; the tests themselves see no user's folder
 FIRST = [find(name.removesuffix("2")) for name in task_names("quick")]  # the first choice, which stays
-TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *find_tasks("suite:quick"))}
+TASKS = {f"{task.name}@{task.protocol}": task for task in (*every(), *FIRST, *find_tasks("suite:quick, suite:small"))}
 ALIKE = (
     {"mbpp_plus@evalplus", "mbpp_plus@evalplus-base"},  # the tests differ
 )

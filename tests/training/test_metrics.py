@@ -52,6 +52,15 @@ def test_curves_as_a_picture_have_a_panel_for_each_quantity() -> None:
     assert height[1] == pytest.approx(1.5 * height[0], rel=0.02)
 
 
+def test_a_score_s_label_is_in_its_unit() -> None:
+    line = {"step": 1} | {
+        f"eval_{name}{end}": 0.5 for name in ("piqa", "gsm8k_bpb") for end in ("", "_low", "_high", "_n")
+    }
+    labels = {key: label for key, label, _ in metrics.plots([line])}
+    assert labels["eval_piqa"] == "piqa, 0.5 samples; last 50.0% [50.0–50.0]"
+    assert labels["eval_gsm8k_bpb"] == "gsm8k_bpb, 0.5 samples; last 0.500 bits per byte ↓ [0.500–0.500]"
+
+
 def test_curves_page_draws_what_there_is(tmp_path: Path) -> None:
     lines = [{"step": n, "loss": 5.0 / n, "learning_rate": 0.1, "validation_loss": 4.0} for n in range(1, 5)]
     page = metrics.page("a <b>", lines)

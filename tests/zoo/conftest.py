@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from zoo.phi_variants import phi_shapes
+from zoo.published.phi_variants import phi_shapes
 from zoo.records import ProtocolRecord, Score
 
 CONFIG: dict[str, Any] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.phi_variants import VARIANTS
+from zoo.published.phi_variants import VARIANTS
 from zoo.shape import folder_shape, read_shape
 
 GPT2 = {"model_type": "gpt2", "vocab_size": 10, "n_embd": 8, "n_layer": 3, "n_head": 2, "n_positions": 16}

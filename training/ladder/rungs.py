@@ -1,7 +1,8 @@
 """Runs the ladder: the effects of filtered data, textbooks, exercises and weight reuse, measured on two CPU cores.
 
 Three studies with the talk's ratios, several seeds each: the data ladder, growth from a small model to a
-larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. This file defines the runs
+larger one by every method, and the chain phi-1-small -> phi-1 -> phi-1.5 -> phi-2. Models of this size are judged by
+bits per byte of gold answers and of held-out text as well as by scores. This file defines the runs
 and makes each with the functions of the ordinary commands; finished runs are found again, so a stopped ladder
 can be resumed. `training.ladder.report` reads the results from the zoo.
 Departures from the papers: grown models train on base and exercises mixed half and half instead of a later
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from evals.suites import SMALL_BITS
 from training.growth.rules import Depth, Growth, Method
 from training.recipe import Model
 from training.tables import read_table
@@ -52,7 +54,14 @@ DATA_ARMS = {
 
 
 class Scale(Record, frozen=True, kw_only=True):
-    """The size of a ladder. steps: of the larger models; small_steps: of the parents and the data arms."""
+    """The size of a ladder.
+
+    steps  of the larger models; small_steps: of the parents and the data arms
+    task   whose score is given
+    bits   tasks of gold answers whose bits per byte are given, by what they are of: code, maths, text
+    more_arms   arms of the data ladder besides `DATA_ARMS`, each with its sources
+    more_lines  the commands that make these sources
+    """
 
     name: str
     small: Model
@@ -68,6 +77,14 @@ class Scale(Record, frozen=True, kw_only=True):
     methods: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact")
     depths: tuple[Depth, ...] = ("copy", "zero")
     task: str = "mini_exercises"
+    more_arms: dict[str, dict[str, float]] = {}
+    more_lines: tuple[str, ...] = ()
+    bits: dict[str, str] = msgspec.field(default_factory=SMALL_BITS.copy)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task on which a run is scored."""
+        return (self.task, *self.bits.values())
 
 
 SCALES = read_table("ladder/scales.toml", dict[str, Scale])
@@ -93,6 +110,11 @@ class Rung(Record, frozen=True, kw_only=True):
 def rungs(scale: Scale) -> list[Rung]:
     """All runs of a ladder, each after its parent."""
     return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
+
+
+def data_arms(scale: Scale) -> dict[str, dict[str, float]]:
+    """The arms of the data ladder with their sources, in order."""
+    return DATA_ARMS | scale.more_arms
 
 
 def _rung_name(scale: Scale, *parts: object) -> str:
@@ -126,7 +148,7 @@ def _recipe(
 def _data(scale: Scale) -> Iterator[Rung]:
     for seed in scale.seeds:
         before = ""
-        for arm, sources in DATA_ARMS.items():
+        for arm, sources in data_arms(scale).items():
             name = _rung_name(scale, "data", arm, f"s{seed}")
             finetune = arm == "+ exercises"
             steps = scale.finetune_steps if finetune else scale.small_steps
@@ -178,24 +200,26 @@ def _growth(scale: Scale) -> Iterator[Rung]:
 
 
 def _chain(scale: Scale) -> Iterator[Rung]:
-    """The chain: phi-1-small is the first seed's parent above, and each later model starts from the one before."""
+    """The chain of each seed: phi-1-small is the seed's parent above, each later model starts from the one before."""
     copies = scale.large.width // scale.small.width
     tile = Growth(method="tile-exact", depth="zero", noise=NOISE)
+    pad = Growth(method="pad-exact", depth="zero")
     language = {"textbooks-tokens": 0.8, **dict.fromkeys(MIXED, 0.1)}
     links: tuple[tuple[str, Model, dict[str, float], Growth | None, int], ...] = (
         ("phi-1", scale.large, MIXED, tile, copies),
         ("phi-1.5", scale.large, language, None, 1),
-        ("phi-2", scale.largest, {"textbooks-tokens": 0.5, **dict.fromkeys(MIXED, 0.25)},
-         Growth(method="pad-exact", depth="zero"), 1),
-    )  # fmt: skip
-    before = _rung_name(scale, "small", f"s{scale.seeds[0]}")
-    for arm, shape, sources, grow, rate in links:
-        name = _rung_name(scale, "chain", arm)
-        recipe = _recipe(scale, name, shape, sources, scale.seeds[0], scale.steps, f"the chain: {arm}")
-        recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": rate}
-        recipe["parent"] = {"checkpoint": f"{name}-start" if grow else before, "relation": "resume"}
-        yield Rung(name=name, study="chain", arm=arm, seed=scale.seeds[0], recipe=recipe, parent=before, grow=grow)
-        before = name
+        ("phi-2", scale.largest, {"textbooks-tokens": 0.5, **dict.fromkeys(MIXED, 0.25)}, pad, 1),
+    )
+    for seed in scale.seeds:
+        before = _rung_name(scale, "small", f"s{seed}")
+        for arm, shape, sources, grow, rate in links:
+            name = _rung_name(scale, "chain", arm, f"s{seed}")
+            recipe = _recipe(scale, name, shape, sources, seed, scale.steps, f"the chain: {arm}")
+            recipe["optimizer"] = {**recipe["optimizer"], "tiled_copies": rate}
+            recipe["parent"] = {"checkpoint": f"{name}-start" if grow else before, "relation": "resume"}
+            own = msgspec.structs.replace(grow, seed=seed) if grow else None
+            yield Rung(name=name, study="chain", arm=arm, seed=seed, recipe=recipe, parent=before, grow=own)
+            before = name
 
 
 def climb(registry: "Registry", scale: Scale, say: Callable[[str], None], jobs: int = 1) -> None:
@@ -280,7 +304,7 @@ def _complete_rung(registry: "Registry", rung: Rung, scale: Scale, cores: int | 
     """Trains and scores a rung as far as it is not done. cores: the cores that programs may use."""
     made = _train_rung(registry, rung, f"phizoo train ladder --scale {scale.name}")
     score_rung(registry, made, scale, cores)
-    kind_losses(registry, made)
+    kind_bits(registry, made)
 
 
 def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
@@ -298,26 +322,27 @@ def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
 
 
 def score_rung(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
-    """Scores a checkpoint on the ladder's task and publishes the score, unless the zoo has it already."""
+    """Scores a checkpoint on the ladder's tasks and publishes the scores, but for those that the zoo has already."""
     from evals.evaluate import Subject, evaluate_many
     from evals.results.publish import publish
     from evals.run import RunOptions
     from evals.tasks import task
     from zoo import settings
 
-    if run_of(registry, checkpoint, scale):
+    missing = [task(name) for name in scale.tasks if not run_of(registry, checkpoint, name)]
+    if not missing:
         return
     subject = Subject(digest=checkpoint.digest, label=checkpoint.label, path=registry.path(checkpoint))
     options, write = RunOptions(workers=cores), functools.partial(publish, registry)
-    for _ in evaluate_many([subject], [task(scale.task)], options, settings.runs_dir(), write):
+    for _ in evaluate_many([subject], missing, options, settings.runs_dir(), write):
         pass
 
 
-def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
-    """The id of the run that stands for a checkpoint on the ladder's task, or ""."""
+def run_of(registry: "Registry", checkpoint: Checkpoint, name: str) -> str:
+    """The id of the run that stands for a checkpoint on a task, or ""."""
     from evals.tasks import task
 
-    wanted, protocols = task(scale.task), registry.protocols()
+    wanted, protocols = task(name), registry.protocols()
     runs = [
         score.run
         for score in registry.scores(checkpoint.digest, wanted.name, chosen=True)
@@ -326,8 +351,8 @@ def run_of(registry: "Registry", checkpoint: Checkpoint, scale: Scale) -> str:
     return runs[-1] if runs else ""
 
 
-def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
-    """Validation loss in nats a token on each kind of text, on the same held-out sequences for every checkpoint.
+def kind_bits(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
+    """Bits per byte of each kind of text, on the same held-out sequences for every checkpoint.
 
     Stored beside the training runs under the checkpoint's digest, so that it is computed once.
     """
@@ -336,36 +361,39 @@ def kind_losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float
     from zoo import settings
     from zoo.digest import write_json
 
-    file = settings.training_dir() / "kind-losses" / f"{checkpoint.digest}.json"
+    file = settings.training_dir() / "kind-bits" / f"{checkpoint.digest}.json"
     if not file.is_file():
-        write_json(file, _losses(registry, checkpoint))
-    losses: dict[str, float] = json.loads(file.read_bytes())
-    return losses
+        write_json(file, _bits(registry, checkpoint))
+    bits: dict[str, float] = json.loads(file.read_bytes())
+    return bits
 
 
-def _losses(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
+def _bits(registry: "Registry", checkpoint: Checkpoint) -> dict[str, float]:
     import torch
 
     from evals.engines.local.load import load_model
-    from training.data.tokens.loader import Loader, open_tokens
+    from training.data.tokens.loader import Loader, TokenBatch, open_tokens
+    from training.loop.validate import BITS, byte_counter, validation_numbers
     from training.recipe import Data, DataSource
     from zoo import settings
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(registry.path(checkpoint)).to(device)
-    losses = {}
+
+    def loss_of(batch: TokenBatch) -> float:
+        with torch.no_grad():
+            logits = model(torch.from_numpy(batch.inputs_BT).to(device)).logits
+        targets = torch.from_numpy(batch.targets_BT).to(device)
+        return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"))
+
+    bits = {}
     for kind, name in KINDS.items():
         dataset = registry.dataset(name)
-        tokens = open_tokens(settings.datasets_dir() / dataset.digest, name, dataset.digest)
+        folder = settings.datasets_dir() / dataset.digest
+        tokens = open_tokens(folder, name, dataset.digest)
         loader = Loader(Data(sources=(DataSource(name),), sequence_tokens=128), [tokens], 8, 0)
-        summed = count = 0.0
-        with torch.no_grad():
-            for batch in loader.validation(64):
-                logits = model(torch.from_numpy(batch.inputs_BT).to(device)).logits
-                targets = torch.from_numpy(batch.targets_BT).to(device)
-                summed += float(
-                    torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-                )
-                count += targets.numel()
-        losses[kind] = summed / count
-    return losses
+        numbers = validation_numbers(loader.validation(64), [tokens], loss_of, byte_counter(folder / "tokenizer"))
+        if BITS not in numbers:
+            raise ZooError(f"{name} has no held-out text to measure bits per byte on; pack it again with more tokens")
+        bits[kind] = numbers[BITS]
+    return bits

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo.admission.safetensors_header import FLOATS, Header
 from zoo.errors import ZooError
-from zoo.phi_variants import legacy_format, phi_shapes
+from zoo.published.phi_variants import legacy_format, phi_shapes
 from zoo.shape import read_shape
 
 EMBEDDING = re.compile(r"(embed_tokens|wte|embed_in|word_embeddings)\.weight$")

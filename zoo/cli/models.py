@@ -35,7 +35,13 @@ RENAMED: dict[str, tuple[str, str]] = {
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS, renamed=RENAMED, context_settings={"help_option_names": ["-h", "--help"]})
+DAILY = ("add", "list", "show", "find", "path", "lineage")
+
+
+@click.command(
+    cls=LazyGroup, table=COMMANDS, renamed=RENAMED, daily=DAILY,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 def models() -> None:
     """Add, list, find and verify the checkpoints of the zoo.
 

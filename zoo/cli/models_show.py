@@ -45,13 +45,14 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Iterable[Checkpoint]", 
         click.echo(none)
         return
     columns = ("NAME", "FAMILY", "PARAMETERS", "WEIGHTS", "TOKENS", "LICENCE", "CREATED", "DIGEST", "ALIASES")
-    table(chain([first], rows), columns)
+    table(chain([first], rows), columns, optional=("DIGEST", "FAMILY", "ALIASES", "TOKENS", "WEIGHTS", "CREATED"))
 
 
 def _rows(registry: "Registry", checkpoints: "Iterable[Checkpoint]") -> "Iterator[tuple[str, ...]]":
     waiting = iter(checkpoints)
     while page := list(islice(waiting, PAGE)):
-        aliases = aliases_between(registry.database, page[0].name, page[-1].name)
+        names = [record.name for record in page]
+        aliases = aliases_between(registry.database, min(names), max(names))
         for record in page:
             named = ",".join(aliases.get((record.name, record.version), ()))
             yield (

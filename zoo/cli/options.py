@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.completion import A_TASK
+from zoo.errors import ZooError
 from zoo.protocol_names import BETWEEN_NAMES, current_spec
+from zoo.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +27,22 @@ ALLOW_WEAK: Decorator = click.option(
 DTYPE: Decorator = click.option(
     "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16."
 )
+
+
+class Quantity(click.ParamType):
+    """A number as people write it: 500M, 1.3B, 3e9, 350_000."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails with an example for a text that is none."""
+        try:
+            return parse_quantity(str(value))
+        except ZooError as error:
+            self.fail(str(error), param, ctx)
+
+
+QUANTITY = Quantity()
 
 
 class RenamedOption(click.Option):

@@ -6,7 +6,9 @@ Needs nothing but the standard library at import, so that libraries below the co
 import contextlib
 import functools
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from zoo.metrics import metric_of
 from zoo.visible import plain
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from zoo.records import Score
 
 FOLDED, BLOCK = 200, 5_000  # rows: folding takes 2 ms a row; 5,000 rows of text are some megabytes
@@ -162,10 +166,22 @@ def range_text(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
+def wrapped(text: str, stream: IO[str]) -> str:
+    """A text with line breaks between words, where a terminal would break inside one; elsewhere as it is."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
 def table(
-    rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = (), file: IO[str] | None = None
-) -> None:
-    """Prints rows in columns: on a terminal folded to its width, in a pipe as wide as the cells need.
+    rows: Iterable[Sequence[str]], columns: Sequence[str] = (), bold: Iterable[int] = (), file: IO[str] | None = None,
+    optional: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Prints rows in columns: on a terminal fitted to its width, in a pipe as wide as the cells need.
+
+    On a terminal no word is broken: where the columns do not fit, the optional ones are left out, and where that is
+    not enough, each row becomes a block of lines.
 
     A table of more than FOLDED rows is not folded, and of one of any length only BLOCK rows are held: columns may
     become wider from block to block.
@@ -173,13 +189,14 @@ def table(
     columns  titles; one that begins with ">" aligns its column to the right; none: no line of titles
     bold     numbers of the rows that a terminal shows bold
     file     where a table that is not folded is printed
+    optional  titles of the columns that a narrow terminal leaves out, the first of them first
     """
     titles = tuple(title.removeprefix(">") for title in columns)
     cells = (tuple(map(plain, row)) for row in rows)
     block = list(islice(cells, BLOCK))
     right = [title.startswith(">") for title in columns] or [False] * len(block[0] if block else ())
     if file is None and sys.stdout.isatty() and len(block) <= FOLDED:
-        _rich_table(block, titles, right, frozenset(bold))
+        _fitted_table(block, titles, right, frozenset(bold), optional)
         return
     widths = [len(title) for title in titles] or [0] * len(right)
     lines = [titles, *block] if titles else block
@@ -192,18 +209,74 @@ def table(
         lines = list(islice(cells, BLOCK))
 
 
-def _rich_table(body: list[tuple[str, ...]], titles: tuple[str, ...], right: list[bool], bold: frozenset[int]) -> None:
+def _fitted_table(
+    body: list[tuple[str, ...]], titles: tuple[str, ...], right: list[bool], bold: frozenset[int],
+    optional: Sequence[str],
+) -> None:  # fmt: skip
+    """Prints a table on a terminal so that it fits without breaking a word."""
     from rich.console import Console
+
+    console = Console(soft_wrap=False)
+    lines = [titles, *body] if titles else body
+    kept = fitting_columns(lines, right, console.width, [titles.index(name) for name in optional if name in titles])
+    if not kept:
+        _print_blocks(body, titles)
+        return
+    columns = [[row[place] for row in body] for place in kept]
+    grid = _rich_table(columns, [titles[place] if titles else "" for place in kept], [right[n] for n in kept], bold)
+    console.print(grid)
+    if len(kept) < len(right):
+        hidden = ", ".join(title for place, title in enumerate(titles) if place not in kept)
+        print(f"hidden at this width: {hidden}")
+
+
+def fitting_columns(
+    lines: Sequence[Sequence[str]], right: Sequence[bool], width: int, optional: Sequence[int]
+) -> list[int]:
+    """The places of the columns that fit a width without breaking a word; empty if even the needed ones do not.
+
+    right     columns that are not wrapped at all
+    optional  places that may be left out, the first of them first
+
+    >>> fitting_columns([("NAME", "DIGEST"), ("a model", "0123456789ab")], [False, False], 12, [1])
+    [0]
+    """
+    kept = list(range(len(right)))
+    needs = [
+        max((len(line[place]) if right[place] else max(map(len, line[place].split()), default=0) for line in lines),
+            default=0)
+        for place in kept
+    ]  # fmt: skip
+    waiting = list(optional)
+    while kept and sum(needs[place] for place in kept) + 2 * (len(kept) - 1) > width:
+        if not waiting:
+            return []
+        kept.remove(waiting.pop(0))
+    return kept
+
+
+def _print_blocks(body: list[tuple[str, ...]], titles: tuple[str, ...]) -> None:
+    """Prints each row as a block: its first field, and under it the others, one a line."""
+    for row in body:
+        print(row[0])
+        for title, field in zip(titles[1:] or [""] * len(row[1:]), row[1:], strict=True):
+            if field:
+                print(f"  {title.lower()} {field}" if title else f"  {field}")
+
+
+def _rich_table(columns: list[list[str]], titles: list[str], right: list[bool], bold: frozenset[int]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(titles))
-    for place, to_right in enumerate(right):
-        title = Text(titles[place] if titles else "")
-        grid.add_column(title, overflow="fold", justify="right" if to_right else "left", no_wrap=to_right)
-    for number, row in enumerate(body):
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
+    for title, cells, to_right in zip(titles, columns, right, strict=True):
+        words = max((len(word) for cell in (title, *cells) for word in cell.split()), default=1)
+        grid.add_column(
+            Text(title), overflow="fold", justify="right" if to_right else "left", no_wrap=to_right, min_width=words
+        )
+    for number, row in enumerate(zip(*columns, strict=True)):
         grid.add_row(*(Text(field, style="bold" if number in bold else "") for field in row))
-    Console(soft_wrap=False).print(grid)
+    return grid
 
 
 @functools.cache

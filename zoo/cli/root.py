@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import one_command
-from zoo.errors import CheckFailed, ZooError, nearest
+from zoo.errors import CheckFailed, NotResolvedError, ZooError, nearest
 from zoo.safe_path import protect_children
 from zoo.visible import VisibleStream, plain
 
@@ -41,15 +41,17 @@ class LazyGroup(click.Group):
     table    name -> (where the command lives, its one-line help)
     renamed  former name -> (where its command lives, the new words): works, but is not shown; options that
              end the new words are put before the arguments
+    daily    the commands that --help lists first, under a heading of their own
     """
 
     def __init__(
         self, *args: object, table: dict[str, tuple[str, str]], renamed: dict[str, tuple[str, str]] | None = None,
-        **kwargs: object,
+        daily: Sequence[str] = (), **kwargs: object,
     ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.table = table
         self.renamed = renamed or {}
+        self.daily = tuple(daily)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.table)
@@ -84,8 +86,11 @@ class LazyGroup(click.Group):
         return names + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+        more = [name for name in self.table if name not in self.daily]
+        for heading, names in (("Every day", self.daily), ("More" if self.daily else "Commands", more)):
+            if names:
+                with formatter.section(heading):
+                    formatter.write_dl([(name, self.table[name][1]) for name in names])
 
 
 def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -111,7 +116,7 @@ def phizoo() -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """Runs one command line in this process and gives its exit code: 0, 1, 2 or 130."""
+    """Runs one command line in this process and gives its exit code: 0, 1, 2, 3 or 130."""
     if "_PHIZOO_COMPLETE" in os.environ:  # a Tab prints nothing but its words
         return _run(args)
     with one_command():
@@ -127,6 +132,9 @@ def _run(args: Sequence[str]) -> int:
     except CheckFailed as error:
         print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 1
+    except NotResolvedError as error:
+        print(f"phizoo: {plain(str(error))}", file=sys.stderr)
+        return 3
     except ZooError as error:
         print(f"phizoo: {plain(str(error))}", file=sys.stderr)
         return 2

@@ -19,8 +19,8 @@ from zoo.exchange.card import model_card
 from zoo.exchange.gguf import import_gguf
 from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
-from zoo.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.plain_file import open_inside
+from zoo.published.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.records import About, Checkpoint, validate_name
 from zoo.store.store import copy_hashed
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from zoo.admission.safetensors_header import BITS, Header, Tensor, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
-from zoo.phi_variants import legacy_format
 from zoo.plain_file import open_plain
+from zoo.published.phi_variants import legacy_format
 from zoo.shape import read_shape
 
 Spans = tuple[tuple[int, int], ...]

@@ -15,7 +15,7 @@ from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange.phi_convert import ROTARY, as_mixformer
-from zoo.phi_variants import legacy_format
+from zoo.published.phi_variants import legacy_format
 from zoo.shape import read_shape
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from zoo.published.check import problems
 from zoo.published.models import MODELS, PublishedModel, read_models
-from zoo.published.sources import Source, read_sources
+from zoo.published.sources import Source, about, read_sources
 from zoo.published.table import by_model, load, parse, write_rows
 
 # tables that the talk prints, and tables that print other papers' numbers beside their own
@@ -13,6 +13,6 @@ HEADLINE = ("Code Llama 34B", "phi-1", "phi-1 WR+Tile, 36K steps")
 LABELS = {"phi-1": "Phi-1", "phi-1 WR+Tile, 36K steps": "Phi-1 (WR + Tile)"}
 
 __all__ = [
-    "COLLECTED", "COMPARISON", "HEADLINE", "LABELS", "MODELS", "WEIGHT_REUSE", "PublishedModel", "Source", "by_model",
-    "load", "parse", "problems", "read_models", "read_sources", "write_rows",
+    "COLLECTED", "COMPARISON", "HEADLINE", "LABELS", "MODELS", "WEIGHT_REUSE", "PublishedModel", "Source", "about",
+    "by_model", "load", "parse", "problems", "read_models", "read_sources", "write_rows",
 ]  # fmt: skip

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from zoo.published.models import MONTH, count_faults
+from zoo.published.models import ADDRESS, MONTH, count_faults
 from zoo.records import Reported
 
 DAY = re.compile(MONTH.pattern + r"-([0-2]\d|3[01])")
-ADDRESS = re.compile(r"https://[\w.-]+\.[a-z]+/\S+")
 COUNTED = re.compile(r"\bn=(\d+)|\((\d+) problems")
 
 # benchmark -> its number of questions: the whole evaluation split with public labels. MBPP has 974, 500, 427, 399 and

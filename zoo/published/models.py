@@ -19,12 +19,17 @@ from zoo.records import ModelFacts, Record
 
 MODELS = Path(__file__).with_name("models.csv")
 MONTH = re.compile(r"20[12]\d-(0[1-9]|1[0-2])")
+ADDRESS = re.compile(r"https://[\w.-]+\.[a-z]+/\S+")
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 BETWEEN = ";"  # between other names
 
 
 class PublishedModel(Record, frozen=True):
-    """A published model. also: other names that sources give it, with semicolons between them."""
+    """A published model.
+
+    also        other names that sources give it, with semicolons between them
+    facts_from  the address at which its licence was read
+    """
 
     model: str
     also: str = ""
@@ -37,6 +42,7 @@ class PublishedModel(Record, frozen=True):
     kind: str = ""
     weights: str = ""
     quantisation: str = ""
+    facts_from: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,6 +109,8 @@ def _faults(model: PublishedModel) -> list[str]:
             bool(model.repository) and not REPOSITORY.fullmatch(model.repository)
         ),
         f"licence {model.licence!r} is not a name in lower case": model.licence != model.licence.strip().lower(),
+        "a licence without the address at which it was read": bool(model.licence) and not model.facts_from,
+        f"{model.facts_from!r} is not https://…": bool(model.facts_from) and not ADDRESS.fullmatch(model.facts_from),
         "closed weights with a repository": model.weights == "closed" and bool(model.repository),
     }
     return [text for text, holds in statements.items() if holds]

@@ -13,7 +13,8 @@ FILE = Path(__file__).with_name("sources.toml")
 class PrintedColumn(Record, frozen=True):
     """A column of a source's wide table: the benchmark and the protocol of its numbers.
 
-    n  number of samples, if known
+    n        number of samples, if known
+    printed  the label of its row, and its metric after a comma, as docs/published/card.py finds it in the source
     """
 
     benchmark: str
@@ -21,6 +22,7 @@ class PrintedColumn(Record, frozen=True):
     shots: int | None = None
     n: int | None = None
     subset: str = ""
+    printed: str = ""
 
 
 class Source(Record, frozen=True):
@@ -30,6 +32,7 @@ class Source(Record, frozen=True):
     one_protocol  it measured all of its models itself, in one way: its numbers may be ranked
     date          the month of its numbers, where it is the same for all
     columns       header -> column of its wide table, if it has one
+    models        a model as its tables name it -> a name of `models.csv`
     about         what a reader must know of all its numbers
     """
 
@@ -41,12 +44,19 @@ class Source(Record, frozen=True):
     date: str = ""
     about: str = ""
     columns: dict[str, PrintedColumn] = {}
+    models: dict[str, str] = {}
 
 
 @cache
 def read_sources() -> dict[str, Source]:
     """The sources by key. Raises ValueError if `sources.toml` cannot be used."""
     return parse_sources(FILE.read_text(encoding="utf-8"))
+
+
+@cache
+def about(title: str) -> str:
+    """What a reader must know of all numbers of the source with this title; empty for another's."""
+    return next((" ".join(source.about.split()) for source in read_sources().values() if source.title == title), "")
 
 
 def parse_sources(text: str) -> dict[str, Source]:

@@ -22,9 +22,20 @@ from zoo.records import ModelFacts, Reported
 FOLDER = Path(__file__).parent
 # in the order in which a board without measured rows shows their models
 LONG = ("papers", "cards", "repositories", "evalplus")
-WIDE = ("openllm_v2",)
+WIDE = (
+    "phi4_mini",
+    "gemma2",
+    "gemma3_270m",
+    "gemma3_it",
+    "smollm2_360m",
+    "smollm2_135m",
+    "qwen25",
+    "qwen25_it",
+    "openllm_v2",
+)
 FIELDS = ("model", "benchmark", "subset", "protocol", "shots", "op", "value", "n", "date", "source")
 NUMBERS = ("shots", "n")
+SHARED = ("benchmark", "protocol", "shots", "n", "subset")  # what a column gives to each of its rows
 
 
 @cache
@@ -79,7 +90,10 @@ def parse_wide(
         model = models.get(line["model"])
         for header, column in source.columns.items():
             if line[header] != "":
-                fields = msgspec.structs.asdict(column) | {"model": line["model"], "variant": line["variant"]}
+                fields = {name: getattr(column, name) for name in SHARED} | {
+                    "model": line["model"],
+                    "variant": line["variant"],
+                }
                 fields |= {"op": "=", "value": line[header], "date": source.date}
                 yield _row(fields, model, source, f"{key}.csv line {number}")
 

@@ -25,12 +25,23 @@ def labels(board: Board) -> list[str]:
     return [row.label for row in board.rows]
 
 
-def test_default_view_is_own_and_the_whole_talk(whole: Board) -> None:
-    shown = select(whole, View())
+def test_the_talk_is_own_and_the_whole_talk(whole: Board) -> None:
+    shown = select(whole, View(suite="talk"))
     assert labels(shown) == ["large:1", "small:1", *(row.label for row in talk_table())]
     assert [(c.benchmark, c.origin) for c in shown.columns] == [
         ("humaneval", "measured"), ("humaneval", "reported"), ("mbpp", "reported"), ("arc_easy", "measured"),
     ]  # fmt: skip
+
+
+def test_the_default_is_what_was_measured_here_and_beside_it_the_same_benchmarks(whole: Board) -> None:
+    shown = select(whole, View())
+    assert {column.benchmark for column in shown.columns} == {"humaneval", "arc_easy"}
+    assert {column.origin for column in shown.columns} == {"measured", "reported"}
+
+
+def test_where_nothing_was_measured_the_default_is_the_talk() -> None:
+    published_only = build_board(reported=published.load())
+    assert labels(select(published_only, View())) == labels(select(published_only, View(suite="talk")))
 
 
 def test_headline_is_its_own_view(whole: Board) -> None:
@@ -49,13 +60,13 @@ def test_every_suite_has_only_its_benchmarks(whole: Board, name: str) -> None:
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (View(search="code llama 34"), ["Code Llama 34B"]),
+        (View(suite="talk", search="code llama 34"), ["Code Llama 34B"]),
         (View(shown="measured"), ["large:1", "small:1"]),
         (View(sizes=(4e6, 1e8)), ["large:1"]),
         (View(sizes=(None, 2e6)), ["small:1"]),
         (View(shown="measured", style="chat"), ["large:1"]),
         (View(shown="measured", complete=True), ["large:1"]),
-        (View(families=("CodeT5+",)), ["CodeT5+ 2B", "CodeT5+ 16B", "InstructCodeT5+ 16B"]),
+        (View(suite="talk", families=("CodeT5+",)), ["CodeT5+ 2B", "CodeT5+ 16B", "InstructCodeT5+ 16B"]),
         (View(weights="closed", search="codex"), ["Codex-300M", "Codex-12B"]),
         (View(tokens=(None, 2e6)), ["large:1", "small:1"]),
         (View(dates=("2022-03", "2022-03")), ["CodeGen-Mono-350M", "CodeGen-Mono-16.1B"]),

@@ -27,7 +27,7 @@ def test_the_samples_page_marks_what_any_search_flagged(tmp_path: Path) -> None:
     with open_registry(f"sqlite:///{tmp_path / 'zoo.db'}", str(tmp_path / "store")) as registry:
         run = next(run for run in registry.runs() if run["task"] == "mini_exercises")
         assert flagged_samples(registry, run) is None
-        ids = tuple(f"mini_exercises/{number}" for number in range(320))
+        ids = tuple(f"mini_exercises/{number:03d}" for number in range(320))
         for method, flagged in (("ast", ids[:2]), ("ngram", ids[1:3])):
             registry.add_search(
                 Search(

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.data.samples import SampleFilter, answer_end, count_verdicts, filter_results, sample_queries, text_diff
+from dashboard.data.samples import (
+    SampleFilter,
+    SampleQuery,
+    answer_end,
+    count_verdicts,
+    filter_results,
+    reason,
+    sample_queries,
+    seconds_text,
+)
 from evals.protocol import protocol
 from evals.records import Facts, Result, Run
 from evals.tasks import task
@@ -39,7 +48,7 @@ def test_filters(results: list[Result], wanted: SampleFilter, expected: list[int
 
 
 def test_tally_names_every_verdict(results: list[Result]) -> None:
-    assert count_verdicts(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1}
+    assert count_verdicts(results) == {"passed": 5, "failed": 5, "timeout": 1, "error": 0, "unscored": 1, "read": 0}
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -53,11 +62,18 @@ def test_cut_stands_after_the_answer(results: list[Result]) -> None:
     assert result.text[: answer_end(result)] == "    return 3"
 
 
-def test_difference_shows_both_sides(results: list[Result]) -> None:
-    diff = text_diff(results[1], results[2])
-    assert "-    return 1" in diff
-    assert "+    return 2" in diff
-    assert text_diff(results[1], results[1]) == ""
+def test_a_choice_has_its_text_and_one_numbering_and_no_missing_answer() -> None:
+    query = SampleQuery(prompt="", target="", choices=("a sock", "a television"), right=1)
+    wrong = Result(sample="piqa/1", draw=0, score=0.0, logprobs=(-1.0, -2.0), detail="chose 0, right is 1")
+    assert reason(wrong, query) == "chose 1: «a sock» · right 2: «a television»"
+    assert reason(wrong) == "chose 1"
+    written = Result(sample="gsm8k/1", draw=0, score=0.0, text="?", detail="no answer found")
+    assert reason(written) == "nothing to extract"
+
+
+def test_seconds_say_that_they_are_of_scoring() -> None:
+    assert seconds_text(0.006) == "scored in 6 ms"
+    assert seconds_text(0.0) == ""
 
 
 def run_of(name: str) -> Run:

@@ -77,9 +77,19 @@ def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_
     assert ([example.score for example in still], none) == ([0.9, 0.6], [])
 
 
-def test_lineage_goes_from_data_over_the_finetuned_to_its_scores(registry: Registry) -> None:
-    graph = lineage.render_dot(registry.get("phi-1-small-mini"), registry, ["HumanEval 0.0"])
-    for name in ("base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1", "HumanEval 0.0"):
+def test_lineage_is_a_line_from_its_data_to_the_checkpoint(registry: Registry) -> None:
+    line = lineage.line_of(registry.get("phi-1-small-mini"), registry)
+    assert line == ["base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1"]
+
+
+def test_the_graphs_boxes_are_dark_on_a_dark_page(registry: Registry) -> None:
+    light, dark = (lineage.render_dot(registry.get("phi-1-small-mini"), registry, dark=on) for on in (False, True))
+    assert "#ffffff" in light and "#ffffff" not in dark
+
+
+def test_lineage_goes_from_data_over_the_finetuned(registry: Registry) -> None:
+    graph = lineage.render_dot(registry.get("phi-1-small-mini"), registry)
+    for name in ("base-tokens", "phi-1-small-mini-base:1", "phi-1-small-mini:1"):
         assert f'label="{name}' in graph
     assert 'label="finetune"' in graph
     child = lineage.render_dot(registry.get("phi-1-small-mini-base"), registry)

@@ -1,6 +1,7 @@
 """Gold answers and rolling windows on engines: equal to a plain forward's, however long, and only once read."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import log
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from evals.records import ChoiceRequest
 from evals.scoring.likelihood import bits_per_byte
 from evals.tasks import task
 from evals.text import rolling_windows
+from tests.gguf_files import tiny_llama
 from zoo.errors import ZooError
 
 RELATIVE = 1e-4
@@ -84,6 +86,27 @@ def test_windows_are_read_as_a_plain_forward_reads_them(tiny_phi: Path, model: A
         nats = -sum(scores.choices[0].logprob for scores in engine.choose(asked))
         assert nats == pytest.approx(sum(plain_nats(model, *window) for window in windows), rel=RELATIVE)
     engine.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["transformers", "llama_cpp"])
+def test_a_gguf_is_read_alike_by_both_engines(name: str, tiny_phi: Path, tmp_path: Path) -> None:
+    for package in {"gguf", name} - {"transformers"}:
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is an extra: pip install 'phi-zoo[gguf,llama-cpp]'")
+    model = tiny_llama(tmp_path / "tiny.gguf", tiny_phi)
+    engine: Any = connect(name, tmp_path)
+    own = folder_tokens(tmp_path)
+    assert own.prefix is not None
+    asked = [ChoiceRequest(sample=str(n), pairs=(pair,), whole=True) for n, pair in enumerate(cases())]
+    windows = list(rolling_windows(own.encode("add the first to the last of the items " * 20), own.prefix, CONTEXT))
+    asked += [ChoiceRequest(sample=f"w{n}", windows=(window,)) for n, window in enumerate(windows)]
+    read = {scores.sample: scores for scores in engine.choose(asked)}
+    engine.close()
+    for request in asked:
+        wanted = sum(plain_nats(model, piece.tokens, piece.start) for piece in own.pairs(request, CONTEXT))
+        nats = -sum(piece.logprob for piece in read[request.sample].choices)
+        assert nats == pytest.approx(wanted, rel=RELATIVE)
 
 
 def test_pieces_cover_an_answer_once_with_as_much_before_as_fits() -> None:

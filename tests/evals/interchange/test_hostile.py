@@ -13,7 +13,7 @@ from tests.evals.interchange.test_real_files import DATA
 from zoo.admission import result_files
 from zoo.admission.result_files import JsonArchive
 from zoo.cli import root
-from zoo.exchange.reported import load_reported
+from zoo.published.reported_here import load_reported
 from zoo.registry import open_registry
 
 

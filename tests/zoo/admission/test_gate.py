@@ -12,7 +12,7 @@ import pytest
 from tests.zoo.admission.changes import Change, check_refused, write
 from zoo.admission.gate import check_path, inspect_folder
 from zoo.errors import ZooError
-from zoo.phi_variants import phi_shapes
+from zoo.published.phi_variants import phi_shapes
 from zoo.registry import open_registry
 
 

@@ -23,24 +23,26 @@ def test_a_model_has_three_kinds_of_names() -> None:
 
 
 def test_what_is_not_known_is_empty() -> None:
-    (model,) = parse_models(f"{HEADER}\nphi-9{',' * 10}\n")
+    (model,) = parse_models(f"{HEADER}\nphi-9{',' * 11}\n")
     assert model.facts == ModelFacts() and model.parameters is None
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("a,,,many,,,,,,,", "line 2: .*float"),
-        ("a,,,1,,,,,,,", "1.0 parameters"),
-        ("a,,,1e9,6e10,5e10,,,,,", "unique tokens of"),
-        ("a,,,,,,2023,,,,", "release '2023' is not YYYY-MM"),
-        ("a,,x,,,,,,,,", "repository 'x' is not owner/name"),
-        ("a,,,,,,,MIT,,,", "licence 'MIT' is not a name in lower case"),
-        ("a,,,,,,,,tuned,,", "line 2: .*enum"),
-        ("a,,,,,,,,,ajar,", "line 2: .*enum"),
-        ("a,,o/a,,,,,,,closed,", "closed weights with a repository"),
-        ("a,b,,,,,,,,,\nb,,,,,,,,,,", "two models have the name 'b'"),
-        (",,,,,,,,,,", "line 2: .*model|no name"),
+        ("a,,,many,,,,,,,,", "line 2: .*float"),
+        ("a,,,1,,,,,,,,", "1.0 parameters"),
+        ("a,,,1e9,6e10,5e10,,,,,,", "unique tokens of"),
+        ("a,,,,,,2023,,,,,", "release '2023' is not YYYY-MM"),
+        ("a,,x,,,,,,,,,", "repository 'x' is not owner/name"),
+        ("a,,,,,,,MIT,,,,", "licence 'MIT' is not a name in lower case"),
+        ("a,,,,,,,,tuned,,,", "line 2: .*enum"),
+        ("a,,,,,,,,,ajar,,", "line 2: .*enum"),
+        ("a,,o/a,,,,,,,closed,,", "closed weights with a repository"),
+        ("a,b,,,,,,,,,,\nb,,,,,,,,,,,", "two models have the name 'b'"),
+        ("a,,,,,,,mit,,,,", "a licence without the address at which it was read"),
+        ("a,,,,,,,mit,,,,card", "'card' is not https"),
+        (",,,,,,,,,,,", "line 2: .*model|no name"),
     ],
 )
 def test_an_impossible_model_is_named(line: str, said: str) -> None:
@@ -50,7 +52,14 @@ def test_an_impossible_model_is_named(line: str, said: str) -> None:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     models = [
-        PublishedModel(model='a "quoted", name', parameters=1.3e9, training_tokens=5.1e10, licence="mit", kind="base"),
+        PublishedModel(
+            model='a "quoted", name',
+            parameters=1.3e9,
+            training_tokens=5.1e10,
+            licence="mit",
+            kind="base",
+            facts_from="https://a.org/b",
+        ),
         PublishedModel(
             model="b", also="c;d", repository="o/b", released="2024-09", weights="open", quantisation="4bit"
         ),

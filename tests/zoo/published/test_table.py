@@ -225,6 +225,17 @@ def test_one_protocol_from_phi_1_to_phi_4_mini() -> None:
         assert len({(row.protocol, row.shots, row.subset) for row in rows if row.benchmark == benchmark}) == 1
 
 
+def test_the_chooser_of_today_finds_todays_models() -> None:
+    """Gemma 2 and 3, SmolLM2, Qwen2.5, Llama 3.2 and Phi-4-mini, with their licences."""
+    licences = {
+        "google/gemma-2-2b": "gemma", "Gemma-3-270M-pt": "gemma", "Gemma-3-1B-it": "gemma",
+        "HuggingFaceTB/SmolLM2-135M": "apache-2.0", "HuggingFaceTB/SmolLM2-360M": "apache-2.0",
+        "Qwen/Qwen2.5-0.5B": "apache-2.0", "Qwen2.5-3B": "other", "Llama-3.2-1B": "llama3.2",
+        "Phi-4-mini-instruct": "mit", "phi-1": "mit", "phi-2": "mit", "Qwen3-1.7B-Base": "apache-2.0",
+    }  # fmt: skip
+    assert {name: published.by_model()[name][0].facts.licence for name in licences} == licences
+
+
 def test_rows_of_a_model_that_stands_twice_in_one_source_are_marked() -> None:
     rows = published.by_model()["HuggingFaceTB/SmolLM2-135M-Instruct"]
     strict = {row.variant: row.value for row in rows if row.benchmark == "ifeval"}

@@ -4,7 +4,7 @@ from math import prod
 
 import pytest
 
-from zoo.phi_variants import VARIANTS, phi_shapes
+from zoo.published.phi_variants import VARIANTS, phi_shapes
 
 
 @pytest.mark.parametrize("name", ["phi-1-small", "phi-1", "phi-2"])

@@ -1,0 +1,1 @@
+"""From scores to decisions: averages, recipes and all pairs compared, gates, cost, early stopping, items."""

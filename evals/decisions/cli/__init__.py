@@ -1,0 +1,1 @@
+"""The commands of the decisions: they read options, call `evals.decisions` and print."""
