@@ -32,9 +32,9 @@ def tasks_of(evaluation: Evaluation) -> "list[Task]":
     """
     from evals.sandbox import open_sandbox
     from evals.subset import part_task
-    from evals.tasks import task as find_task
+    from evals.suites import find_tasks
 
-    tasks = [part_task(find_task(name), evaluation.samples) for name in evaluation.tasks]
+    tasks = [part_task(task, evaluation.samples) for task in find_tasks(",".join(evaluation.tasks))]
     if any(task.kind == "code" for task in tasks):
         with open_sandbox():
             pass

@@ -140,10 +140,13 @@ class Validation(Record, frozen=True):
 
 
 class Evaluation(Record, frozen=True):
-    """Scores during training, every `every_steps` steps (0: never), on the same `samples` samples of each task."""
+    """Scores during training, every `every_steps` steps (0: never), on the same `samples` samples of each task.
+
+    tasks  task, task@protocol or suite:NAME
+    """
 
     every_steps: int = 0
-    tasks: tuple[str, ...] = ("mini_exercises",)
+    tasks: tuple[str, ...] = ("suite:small",)
     samples: int = 40
 
 

@@ -41,7 +41,7 @@ def head_texts(board: Board, column: Column, signal: Signal | None) -> tuple[str
     prior = column_prior(board, column)
     texts = [signal_text(signal)] if signal else []
     texts += [prior_text(prior)] if prior else []
-    return short_text(signal) if signal else "", ". ".join(texts)
+    return short_text(signal) if signal else "", ". ".join(text[0].upper() + text[1:] for text in texts)
 
 
 def column_prior(board: Board, column: Column) -> Prior | None:

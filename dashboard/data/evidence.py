@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row, overlap_text, run_texts
+from dashboard.board.cells import Cell, Column, Row, overlap_text, run_texts
 from evals.decisions.cost import cost_text
 from evals.records import Result, Run
+from evals.results.history import cell_history
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
+from zoo.cli.output import share_cell
 from zoo.coverage import NOT_SEARCHED
 
 if TYPE_CHECKING:
@@ -34,6 +36,20 @@ def reproduction_commands(header: Mapping[str, Any], row: Row) -> list[str]:
     run = msgspec.convert(dict(header), Run)
     cell = shlex.quote(f"{row.label}/{run.task}@{run.protocol['name']}")
     return [f"phizoo eval reproduce {cell}", *commands(run)]
+
+
+def history_rows(registry: "Registry", checkpoint: str, column: Column) -> list[dict[str, str]]:
+    """Every run behind a cell and its namesakes under other versions, for display; the one that is shown first."""
+    return [
+        {
+            "": past.role + (f" ({past.changed})" if past.changed else ""),
+            "score": share_cell(past.value, past.low, past.high, past.n),
+            "when": past.created[:16].replace("T", " "), "version": str(past.version),
+            "engine": f"{past.engine} {past.dtype}".strip(), "seeds": str(past.seeds) if past.seeds > 1 else "",
+            "run": ", ".join(run[:12] for run in past.runs or (past.run,)), "elsewhere": past.measured_at,
+        }
+        for past in cell_history(registry, checkpoint, column.fingerprint, column.metric)
+    ]  # fmt: skip
 
 
 def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:

@@ -61,18 +61,20 @@ def show_power(
 ) -> None:
     """Prints for each task its resolution, its signal here, and the samples or draws that `difference` points need."""
     from evals.results.ranking import estimate_needs, observe_pair
-    from evals.results.signal import prior_text, signal_text, task_signal
+    from evals.results.signal import TaskSignal, prior_text, signal_text, task_signal
     from evals.stats.power import resolution
-    from evals.suites import find_tasks
+    from evals.stats.signal import pairs_apart
+    from evals.suites import find_tasks, task_names
     from zoo.registry import open_registry
 
     if not names:
         raise ZooError("--power needs a task. Example: phizoo eval tasks --power humaneval --difference 3")
     rows: list[dict[str, Any]] = []
+    tested: dict[str, TaskSignal] = {}
     with open_registry(readonly=True) as registry:
         for task in find_tasks(",".join(names)):
-            signal, prior = task_signal(registry, task)
-            known = {"signal": signal, "decision_accuracy": prior}
+            here = tested[f"{task.name}@{task.protocol}"] = task_signal(registry, task)
+            known = {"signal": here.signal, "decision_accuracy": here.prior}
             if not metric_of(task.metrics[0]).is_share:
                 rows.append(_real_row(registry, task, difference, pair) | known)
                 continue
@@ -94,6 +96,10 @@ def show_power(
             click.echo(f"{row['task']}: {prior_text(row['decision_accuracy'])}")
         if "needs" in row:
             _print_needs(row["task"], row["needs"], row.get("metric", ""))
+    for name in filter(lambda name: name.startswith("suite:"), ",".join(names).split(",")):
+        apart, pairs = pairs_apart([tested[part].tests for part in task_names(name.removeprefix("suite:"))])
+        if pairs:
+            click.echo(f"{name}: {apart:,} of {pairs:,} pairs are apart in a column at 5%, Holm over all its columns")
 
 
 def _row_text(row: dict[str, Any]) -> str:

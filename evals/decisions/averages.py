@@ -89,11 +89,17 @@ def _difference(contrast: Contrast) -> Difference:
 
 
 def whole_averages(registry: Registry, checkpoint: Checkpoint, names: Sequence[str] = ()) -> dict[str, Average]:
-    """A checkpoint's averages that have every part. Raises ZooError if one of `names` is unknown or not whole."""
-    known = {aggregate.name for aggregate in AGGREGATES}
+    """A checkpoint's averages of shares that have every part.
+
+    Raises ZooError if one of `names` is unknown, not whole, or of bits per byte: its differences are no points.
+    """
+    known = {aggregate.name: aggregate for aggregate in AGGREGATES}
     for name in names:
         if name not in known:
             raise unknown("average", name, known, "phizoo eval tasks --suites")
+        if not known[name].metric.is_share:
+            tasks = ",".join(part.task for part in known[name].parts)
+            raise ZooError(f'"{name}" is no share; compare its tasks: phizoo eval compare A B --task {tasks}')
     every = averages(chosen_scores(registry, checkpoint.digest), registry.protocols())
     stats = {stat.name: stat for stat in every if not names or stat.name in names}
     for name in names:
@@ -102,4 +108,4 @@ def whole_averages(registry: Registry, checkpoint: Checkpoint, names: Sequence[s
                 f'{checkpoint.label} lacks {len(missing)} of the {len(stats[name].parts)} parts of "{name}". '
                 f"Next: phizoo eval run {checkpoint.label} --task {','.join(missing)}"
             )
-    return {name: stat for name, stat in stats.items() if not stat.missing}
+    return {name: stat for name, stat in stats.items() if not stat.missing and known[name].metric.is_share}

@@ -10,7 +10,7 @@ from itertools import combinations
 from math import log
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from evals.results.choice import chosen_scores, samples_of
 from evals.stats.paired import paired_difference
@@ -155,8 +155,16 @@ def _seedless(value: Any, named: set[str]) -> Any:
     return "a parent" if isinstance(value, str) and value in named else value
 
 
-def task_signal(registry: Registry, task: Task) -> tuple[Signal, Prior | None]:
-    """The signal of a task's main metric among the newest version of each checkpoint here, and the published prior."""
+class TaskSignal(NamedTuple):
+    """The signal of a task's main metric, with the tests behind it and the published prior."""
+
+    signal: Signal
+    tests: tuple[PairTest, ...]
+    prior: Prior | None
+
+
+def task_signal(registry: Registry, task: Task) -> TaskSignal:
+    """The signal of a task's main metric among the newest version of each checkpoint here."""
     protocols, checkpoints = registry.protocols(), {one.digest: one for one in registry.list()}
     scores = [
         score
@@ -177,7 +185,8 @@ def task_signal(registry: Registry, task: Task) -> tuple[Signal, Prior | None]:
         chance_of(task.name, task.metrics[0]), tests,
     )  # fmt: skip
     sizes = [checkpoint.parameters for checkpoint in own if checkpoint.parameters]
-    return signal, decision_accuracy(task.name, median(sizes) if sizes else None, task.metrics[0])
+    prior = decision_accuracy(task.name, median(sizes) if sizes else None, task.metrics[0])
+    return TaskSignal(signal=signal, tests=tests, prior=prior)
 
 
 def short_text(signal: Signal) -> str:

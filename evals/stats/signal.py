@@ -162,6 +162,18 @@ def signal_of(
     return replace(signal, resolved=resolved)
 
 
+def pairs_apart(columns: Sequence[Sequence[PairTest]]) -> tuple[int, int]:
+    """The pairs of models that any of several columns tells apart, and all pairs that were tested.
+
+    columns  the tests of each column; Holm's correction is over all pairs of all columns
+    """
+    tests = [test for column in columns for test in column]
+    adjusted = holm([test.p for test in tests])
+    names = [frozenset((test.first, test.second)) for test in tests]
+    apart = {name for name, p in zip(names, adjusted, strict=True) if p <= CHANCE + 1e-12}
+    return len(apart), len(set(names))
+
+
 def _share(error: float, means: Sequence[float], freedom: float, source: Source) -> Noise:
     """Noise from the variance of a mean's error, known with this freedom; the share is at most 1."""
     count = len(means)

@@ -8,17 +8,23 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from evals.cli.tasks import tasks as command
 from evals.records import Sample
+from evals.results.signal import decision_accuracy
 from evals.subset import SIZES, choose_samples, quick_task
-from evals.suites import AGGREGATES, SUITES, Aggregate, Part, PartScore, average, find_tasks, task_names
+from evals.suites import AGGREGATES, SMALL_BITS, SUITES, Aggregate, Part, PartScore, average, find_tasks, task_names
 from evals.tasks import TASKS, protocols, task
 from zoo.errors import ZooError
+from zoo.metrics import BITS_PER_BYTE
 from zoo.records import Checkpoint, ProtocolRecord, Score
 from zoo.registry import open_registry
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "evals"
+
+
+AVERAGES = {one.name: one for one in AGGREGATES}
 
 
 def specs(text: str) -> list[str]:
@@ -143,6 +149,39 @@ def test_an_average_says_what_is_missing_and_why(measured: Callable[..., None]) 
     measured("mbpp@lm-eval", 0.3, 500, measured_at="/srv/zoo")
     shown = CliRunner().invoke(command, ["--suites", "--of", "tiny"], catch_exceptions=False).output
     assert "has mbpp@lm-eval v1 n=500 measured elsewhere: /srv/zoo" in shown
+
+
+def test_an_average_of_bits_is_lower_for_the_better_and_has_no_upper_bound() -> None:
+    made = next(one for one in AGGREGATES if one.name == "small bits per byte")
+    assert made.metric.lower_is_better
+    told = average(made, [part("a", 1.9, 2.1, unscored=3), part("b", 0.9, 1.1), part("c", 2.9, 3.1)])
+    assert told.value == pytest.approx(2.0)
+    assert told.high == pytest.approx(2.0 + 0.1 / 3**0.5)
+    bits = [replace(one, score=one.score and replace(one.score, metric=BITS_PER_BYTE)) for one in told.parts]
+    told = average(made, bits)
+    assert (told.worst, told.best) == (None, None)  # nothing bounds what an unscored answer would have cost
+
+
+def test_no_average_mixes_scales_or_directions() -> None:
+    for one in AGGREGATES:
+        assert one.metric
+    mixed = Aggregate(
+        name="x", version=1, about="", parts=(Part(task="a", metric="acc"), Part(task="b", metric=BITS_PER_BYTE))
+    )
+    with pytest.raises(ValueError, match="other scales"):
+        print(mixed.metric)
+
+
+def test_suite_small_is_bits_of_code_maths_and_text_and_cloze_forms_that_decide() -> None:
+    small = find_tasks("suite:small")
+    assert list(SMALL_BITS) == ["code", "maths", "text"]
+    assert [task.metrics[0] for task in small[:3]] == [BITS_PER_BYTE] * 3
+    assert [f"{task.name}@{task.protocol}" for task in small[:3]] == list(SMALL_BITS.values())
+    for one in small[3:]:
+        prior = decision_accuracy(one.name)
+        assert one.kind == "choices" and prior is not None and prior.percent >= 74
+    parts = {form.task for name in ("small accuracy", "small bits per byte") for form in AVERAGES[name].parts}
+    assert parts == set(task_names("small"))  # each part of the suite is in one average
 
 
 def test_quick_is_fixed_stratified_and_its_own_protocol() -> None:

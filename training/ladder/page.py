@@ -7,17 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.ladder.report import (
-    PUBLISHED_DATA,
-    PUBLISHED_GROWTH,
-    LadderCell,
-    LadderTable,
-    Report,
-    RungResult,
-    published_rows,
-    runs_of_arm,
-    score,
-)
+from training.ladder.measures import LadderCell, LadderTable, RungResult, runs_of_arm, score
+from training.ladder.report import PUBLISHED_DATA, PUBLISHED_GROWTH, Report, published_rows
 from training.ladder.rungs import growth_arms
 from training.metrics import svg
 
@@ -52,7 +43,8 @@ def introduction(report: Report) -> list[str]:
     return [
         f"Scale {scale.name}: {small.layers} layers of {small.width} grown to {large.layers} of {large.width}; "
         f"{scale.small_steps} and {scale.steps} steps of {scale.batch_sequences * scale.sequence_tokens:,} tokens; "
-        f"{len(scale.seeds)} seeds; score: {scale.task}. Every number links to the run it comes from.",
+        f"{len(scale.seeds)} seeds; score: {scale.task}; bits per byte of the gold answers of "
+        f"{', '.join(f'{name} ({kind})' for kind, name in scale.bits.items())}. Every number links to its runs.",
         "These models have a few million parameters; the published ones are about a thousand times as large. An effect "
         "that is absent here may appear there, and the reverse. Negative results are reported as they are.",
         f"Made by: phizoo train ladder --scale {scale.name}",
@@ -68,7 +60,7 @@ def run_sections(report: Report) -> list[tuple[str, str, list[str]]]:
             f"checkpoint {checkpoint.label}, {checkpoint.digest[:16]}: phizoo models show {checkpoint.label}",
             f"{checkpoint.training_tokens or 0:,} tokens and {checkpoint.training_flops or 0:.3g} FLOPs, parents "
             f"included: phizoo train curves {checkpoint.label}",
-            f"evaluation {run.eval_run[:12]}: phizoo eval show {run.eval_run[:12]}",
+            *(f"{task}, {name[:12]}: phizoo eval show {name[:12]}" for task, name in run.evals.items()),
         ]
         if run.rung.start:
             lines.insert(1, f"starts from {run.rung.start}: phizoo models lineage {checkpoint.label}")

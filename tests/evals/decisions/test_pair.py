@@ -47,6 +47,8 @@ def test_a_part_without_its_samples_is_unpaired_and_says_so(two: Any) -> None:
 def test_an_average_that_is_named_must_be_whole(two: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZooError, match="lacks 9 of the 9 parts"):
         compare_averages(two.registry, two.registry.get("a"), two.registry.get("b"), ["quick"])
+    with pytest.raises(ZooError, match="is no share; compare its tasks: phizoo eval compare A B --task humaneval_bpb@"):
+        compare_averages(two.registry, two.registry.get("a"), two.registry.get("b"), ["small bits per byte"])
     assert phizoo(["eval", "compare", "a", "b", "--average", "quik"]) == 2
     assert '(nearest: "quick")' in capsys.readouterr().err
 

@@ -65,6 +65,8 @@ def test_power_says_what_is_apart_and_what_is_noise(
     assert "arc_easy@lm-eval: 2 of 3 pairs are apart at 5% with Holm's correction (paired tests" in text
     assert "2 of 3 at chance" in text
     assert "published decision accuracy at 150M: 93% (arXiv:2508.13144" in text
+    assert root.run(["eval", "tasks", "--power", "suite:phi-1.5"]) == 0
+    assert "suite:phi-1.5: 2 of 3 pairs are apart in a column at 5%, Holm over all" in capsys.readouterr().out
 
 
 def test_power_takes_the_spread_over_seeds_for_noise(

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from evals.stats.intervals import Interval, wilson
 from evals.stats.paired import paired_difference
 from evals.stats.ranks import ranks
-from evals.stats.signal import PairTest, noise_of_pairs, noise_of_samples, noise_of_seeds, signal_of
+from evals.stats.signal import PairTest, noise_of_pairs, noise_of_samples, noise_of_seeds, pairs_apart, signal_of
 
 
 def interval(value: float, error: float) -> Interval:
@@ -120,3 +120,15 @@ def test_what_cannot_be_known_is_none_and_chance_is_counted() -> None:
     test = PairTest(first="a", second="b", value=0.0, low=-1.0, high=1.0, p=1.0, clusters=9)
     with pytest.raises(ValueError, match="1 tests of 3 pairs"):
         signal_of([interval(0.5, 0.1)] * 3, [0] * 3, tests=[test])
+
+
+def test_a_pair_is_apart_if_any_column_says_so_with_holm_over_all_columns() -> None:
+    def column(*p_values: float) -> list[PairTest]:
+        names = [("a", "b"), ("a", "c"), ("b", "c")]
+        return [PairTest(first=first, second=second, value=0, low=0, high=0, p=p, clusters=9)
+                for (first, second), p in zip(names, p_values, strict=True)]  # fmt: skip
+
+    assert pairs_apart([column(0.001, 0.5, 0.5), column(0.5, 0.5, 0.001)]) == (2, 3)
+    assert pairs_apart([column(0.001, 0.5, 0.5), column(0.001, 0.5, 0.5)]) == (1, 3)
+    assert pairs_apart([column(0.01, 0.5, 0.5), column(0.5, 0.5, 0.5)]) == (0, 3)  # 6 x 0.01
+    assert pairs_apart([]) == (0, 0)
