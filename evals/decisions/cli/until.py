@@ -60,7 +60,7 @@ def _progress(look: "Look", asked: int) -> None:
 
 
 def _points(look: "Look") -> str:
-    return f"{100 * look.value:+.1f} [{100 * look.low:+.1f}, {100 * look.high:+.1f}]"
+    return f"{100 * look.value:+.1f} [{100 * look.low:+.1f} to {100 * look.high:+.1f}]"
 
 
 def _lines(resolved: "Resolved") -> list[str]:

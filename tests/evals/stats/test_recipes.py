@@ -38,7 +38,9 @@ def test_more_seeds_or_samples_decide_a_smaller_difference_only_if_they_can() ->
     assert large.seeds_needed is not None
     assert large.difference.p < 0.05
     assert small.seeds_needed is None or small.seeds_needed > large.seeds_needed
-    noisy = recipe_difference(table(7, 3, 0.6, 0.15), table(8, 3, 0.58, 0.15))
+    noisy = recipe_difference(
+        *([table(seed, 1, chance + gap)[0] for seed, chance in enumerate((0.35, 0.55, 0.75))] for gap in (0.03, 0.0))
+    )
     assert noisy.samples_needed is None  # samples cannot make up for seeds that differ
 
 
