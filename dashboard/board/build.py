@@ -256,7 +256,8 @@ def _published_row(rows: Sequence[Reported], cells: dict[str, Cell], talk: bool)
     return Row(
         key="p" + digest([model, row.variant] if row.variant else model)[:11],
         label=f"{label} ({row.variant})" if row.variant else label, name=model, own=False,
-        parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
+        parameters=row.parameters, training_tokens=seen, unique_tokens=unique,
+        date=row.facts.released or row.date,
         family=benchmarks.family_of(model), style=row.facts.kind, weights=row.facts.weights, cells=cells, talk=talk,
         quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released,
         variant=row.variant,
