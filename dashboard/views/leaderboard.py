@@ -36,7 +36,8 @@ def page() -> None:
     board = style.load_board(cast(Subset, subset if subset in get_args(Subset) else "all"))
     view, problems = question.read_view(board)
     shown = select(board, view)
-    blocks = make_blocks(shown, view, every_row=st.query_params.get("rows") == "all")
+    whole = st.query_params.get("rows") == "all"  # a row may have its only number in a column that is left out
+    blocks = make_blocks(shown, view, every_row=whole, every_column=whole)
     waiting.empty()
     if missing := source.missing_zoo():
         st.warning(style.text(missing))

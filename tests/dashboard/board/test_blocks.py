@@ -48,7 +48,7 @@ def test_the_lead_has_most_rows_and_the_best_stands_first(whole: Board) -> None:
 def test_published_rows_fold_to_the_nearest_and_what_is_hidden_is_counted(whole: Board) -> None:
     view = View(suite="code")
     shown = select(whole, view)
-    folded, every = make_blocks(shown, view), make_blocks(shown, view, every_row=True)
+    folded, every = make_blocks(shown, view), make_blocks(shown, view, every_row=True, every_column=True)
     assert len(folded.reported.rows) == NEAREST
     assert folded.reported.more_rows == len(every.reported.rows) - NEAREST > 0
     assert folded.reported.studies > 0 == every.reported.more_rows
