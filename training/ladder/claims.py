@@ -63,7 +63,7 @@ def claims_table(scale: Scale, ran: Sequence[RungResult]) -> LadderTable:
     by_bits, by_score = (holm([p for _, p in cells]) for cells in (bits, scores))
     rows = [
         (
-            LadderCell(claim.text), LadderCell(claim.kind), gold, LadderCell(p_text(bits_p), gold.runs),
+            LadderCell(claim.text, gold.runs), LadderCell(claim.kind), gold, LadderCell(p_text(bits_p), gold.runs),
             LadderCell(verdict(gold, bits_p, lower=True, worse=claim.worse)),
             *((points, LadderCell(p_text(score_p), points.runs),
                LadderCell(verdict(points, score_p, lower=False, worse=claim.worse)))
