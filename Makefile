@@ -12,8 +12,8 @@ quickstart: $(VENV)/.installed
 # In two processes with one thread each (more would wait for each other on two cores); a file's tests stay in one process.
 # The browser tests run afterwards, alone: the browser and its server need both cores.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not long and not browser and not services'; first=$$?; \
-	$(BIN)/pytest -m 'browser and not long and not services' && exit $$first
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not long and not browser and not services and not interchange'; first=$$?; \
+	$(BIN)/pytest -m 'browser and not long and not services and not interchange' && exit $$first
 
 # A team's zoo on a real PostgreSQL and a real S3 server, the tests marked "long" too.
 services: $(VENV)/.installed

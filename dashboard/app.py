@@ -48,11 +48,12 @@ def main() -> None:
         "samples": st.Page(samples.page, title="Samples", url_path="samples"),
         "scale": st.Page(scale.page, title="Scale", url_path="scale"),
         "talk": st.Page(talk.page, title="Talk", url_path="talk"),
-        "playground": st.Page(playground.page, title="Playground", url_path="playground"),
+        "playground": st.Page(playground.page, title="Try", url_path="try"),
         "health": st.Page(health.page, title="Health", url_path="health"),
     }
     st.session_state["pages"] = pages
     current = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(page_title=f"{current.title} · phi-zoo")
     try:
         current.run()
     except ZooError as error:

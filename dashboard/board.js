@@ -45,7 +45,7 @@ function sortTable(table, button) {
 }
 
 function walk(table, open) {
-  const first = table.querySelector("tbody th, tbody td");
+  const first = table.querySelector("tbody th.model");
   if (first) first.tabIndex = 0;
   const focus = (cell) => {
     if (!cell) return;
@@ -78,6 +78,8 @@ function walk(table, open) {
   });
   if (open) table.tBodies[0].addEventListener("click", (event) => {
     const cell = event.target.closest("th, td");
-    if (cell && event.target.type !== "checkbox") open(cell);
+    if (!cell || event.target.type === "checkbox") return;
+    focus(cell);
+    open(cell);
   });
 }

@@ -125,7 +125,7 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
     kinds = alt.Scale(domain=["measured here", "reported"], range=[MEASURED, REPORTED])
     color = alt.Color("kind:N", scale=kinds, title=None, legend=alt.Legend(orient="top"))
     base = alt.Chart(alt.InlineData(values=values)).encode(x=x)
-    spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.35, strokeWidth=1.5)
+    spans = base.transform_filter("datum.low != null").mark_rule(opacity=0.75, strokeWidth=1.5)
     spans = spans.encode(y=alt.Y("low:Q", title=metric.axis), y2="high:Q", color=color)
     tips = [alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=digits), alt.Tooltip("low:Q", format=digits)]
     tips += [
@@ -187,7 +187,8 @@ def bar_chart(rows: Sequence[dict[str, Any]]) -> Any:
     tips = [alt.Tooltip("whole:N", title="name"), alt.Tooltip("value:Q", format=".1f"), alt.Tooltip("kind:N")]
     values = [{**row, "name": wrap_name(row["name"]), "whole": cut(row["name"], 120)} for row in rows]
     base = alt.Chart(alt.InlineData(values=values)).encode(y=y, tooltip=tips)
-    x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, 100]))
+    most = max((max(row["value"], row["high"] or 0.0) for row in rows), default=100.0)
+    x = alt.X("value:Q", title="percent", scale=alt.Scale(domain=[0, min(100, 10 * ceil(most / 10) + 10)]))
     columns = base.mark_bar(opacity=0.7, height=15).encode(x=x, color=color)
     spans = (
         base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,12 +41,14 @@ SHORTEST_PASSWORD = 8
               help="Print only models that no smaller one equals, by size, data, tokens seen or cost.")  # fmt: skip
 @click.option("--sort", default="board", show_default=True,
               help="board, name, parameters, unique, tokens, date, a benchmark or a column key.")  # fmt: skip
+@click.option("--reported", is_flag=True, help="With --print: also what others report on the same benchmarks.")
 @click.option("--every-metric", is_flag=True, help="Show all metrics of each task, not only the main one.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of the page.")
 @click.option("--public", is_flag=True, help="Let other machines open the page; needs a password in PHIZOO_PASSWORD.")
 def leaderboard(
     printed: bool, out: Path | None, as_json: bool, view: str, suite: str, subset: "Subset", search: str,
-    conditions: tuple[str, ...], front: "Front | None", sort: str, every_metric: bool, port: int, public: bool,
+    conditions: tuple[str, ...], front: "Front | None", sort: str, reported: bool, every_metric: bool, port: int,
+    public: bool,
 ) -> None:  # fmt: skip
     """Open the leaderboard page, or export it.
 
@@ -68,7 +70,8 @@ def leaderboard(
     """
     printed = printed or ((bool(conditions) or bool(front)) and not (out or as_json))
     if not (printed or out or as_json):
-        options = {"suite": suite, "subset": subset, "search": search, "sort": sort, "every": every_metric and "true"}
+        options = {"suite": suite, "subset": subset, "search": search, "sort": sort}
+        options |= {"every": "true"} if every_metric else {}
         open_page(port, public, page_query(view, options))
         return
     if view:
@@ -86,12 +89,16 @@ def leaderboard(
 
         emit_json(as_data(board, notes))
     elif printed:
-        from dashboard.board.terminal import show
+        from dashboard.board.terminal import own_part, show
+        from dashboard.board.view import View
 
-        show(board, notes)
+        own = suite == View().suite and not (reported or view or conditions or front)
+        show(own_part(board) if own else board, notes)
+        if own:
+            click.echo("More: --reported, --suite code, --suite all; the page: phizoo leaderboard", err=True)
 
 
-def page_query(view: str, options: Mapping[str, str | Literal[False]]) -> str:
+def page_query(view: str, options: Mapping[str, str]) -> str:
     """The part of the page's address that opens it at these choices; empty for its first view.
 
     Raises  ZooError for a value that the page would not show

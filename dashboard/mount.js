@@ -1,4 +1,14 @@
 
+// once the dialog that a cell opened is closed, the keyboard goes on from that cell
+function returnFocus(cell) {
+  const dialog = () => document.querySelector("[role=dialog]"), began = Date.now();
+  let seen = false;
+  const timer = setInterval(() => {
+    if (dialog()) seen = true;
+    else if (seen || Date.now() - began > 60000) { clearInterval(timer); if (seen && cell.isConnected) cell.focus(); }
+  }, 200);
+}
+
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".zoo"), scroll = root.querySelector(".body");
@@ -7,12 +17,6 @@ export default function (component) {
   theme(root, parts.length >= 3 && parts[0] + parts[1] + parts[2] < 382);
   root.send = setTriggerValue;
   root.querySelectorAll(".busy").forEach((one) => one.classList.remove("busy"));
-  if (root.held) { // a dialog was opened from this cell: the keyboard goes on from there once it is closed
-    const held = root.held;
-    const back = () => { if (!document.querySelector("[role=dialog]")) { held.focus(); root.held = null; clearInterval(timer); } };
-    const timer = setInterval(back, 300);
-    setTimeout(() => clearInterval(timer), 600000);
-  }
   if (root.drawn === data.html) return;
   root.drawn = data.html;
   scroll.innerHTML = data.html;
@@ -24,7 +28,7 @@ export default function (component) {
       if (cell.classList.contains("tick")) { cell.querySelector("input")?.click(); return; }
       if (!cell.matches("td.measured, td.reported, th.model")) return;
       cell.classList.add("busy");
-      root.held = cell;
+      returnFocus(cell);
       root.send("opened", row + "~" + (cell.classList.contains("model") ? "" : column));
     });
     table.tHead.addEventListener("click", (event) => {

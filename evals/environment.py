@@ -15,7 +15,8 @@ def hardware() -> dict[str, str | int]:
 
     host  equal on one machine, another on every other: times are compared only where it is equal
     """
-    facts = {"machine": platform.machine(), "cores": os.cpu_count() or 1, "system": platform.system()}
+    facts: dict[str, str | int] = {"machine": platform.machine(), "cores": os.cpu_count() or 1}
+    facts["system"] = platform.system()
     return facts | {"processor": _processor(), "gpus": _gpus(), "host": _host()}
 
 

@@ -15,8 +15,7 @@ from functools import cache, partial
 
 from msgspec.structs import replace
 
-from evals.datasets.forms import Row
-from evals.datasets.load import MissingSetError, other_rows, rows
+from evals.datasets.forms import MissingSetError, Row
 from evals.records import Sample
 from evals.task import PromptParts, ShotSource, Task
 from zoo.errors import ZooError
@@ -60,7 +59,7 @@ def check_rows(task: Task, shots: int, split: str = "") -> None:
     own, *others = splits_of(task)
     split = split or own
     try:
-        other_rows(task.data, task.split, split)
+        _rows(task, split)
     except MissingSetError as error:
         also = [other for other in others if other != split and is_available(task, other)]
         instead = [f"examples from split {other} are available: {_spec(task, shots, other)}" for other in also]
@@ -75,9 +74,13 @@ def check_rows(task: Task, shots: int, split: str = "") -> None:
 def is_available(task: Task, split: str) -> bool:
     """Whether some place has the rows of a split."""
     try:
-        return bool(other_rows(task.data, task.split, split))
+        return bool(_rows(task, split))
     except MissingSetError:
         return False
+
+
+def _rows(task: Task, split: str) -> Sequence[Row]:
+    return task.source.rows(task.data, task.split, split) if task.source is not None else ()
 
 
 def _spec(task: Task, shots: int, split: str) -> str:
@@ -101,7 +104,7 @@ def draw_indices(pool: Sequence[Row], asked: Sequence[Row], shots: int, spare: b
 
 
 def _samples(task: Task, source: ShotSource, split: str, shots: int) -> Iterator[Sample]:
-    pool = other_rows(task.data, task.split, split)
+    pool = _rows(task, split)
     made = list(source.read(pool))
     written = cache(lambda place: _write_shot(task, made[place]))  # one example stands before many questions
     samples = list(task.samples())
@@ -115,7 +118,7 @@ def _samples(task: Task, source: ShotSource, split: str, shots: int) -> Iterator
     elif len(pool) < least:
         raise ZooError(_too_few(task, split, shots, len(pool)))
     else:
-        drawn = draw_indices(pool, rows(task.data, task.split), shots, source.spare)
+        drawn = draw_indices(pool, _rows(task, task.split), shots, source.spare)
     for sample, places in zip(samples, drawn, strict=True):
         yield replace(sample, data={**sample.data, "shots": [written(place) for place in places]})
 

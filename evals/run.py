@@ -35,6 +35,7 @@ from evals.run_folder import RunFolder
 from evals.sandbox import open_sandbox, selftest
 from evals.sandbox.program import VIEWS
 from evals.scoring.finite import find_overflow
+from evals.scoring.likelihood import join_pieces
 from evals.stats.intervals import normal_quantile, wilson
 from evals.stats.pass_at_k import pass_metrics
 from evals.task import NO_SCORE, Task
@@ -325,13 +326,14 @@ def score_choices(task: Task, sample: Sample, scores: ChoiceScores) -> Result:
     )  # fmt: skip
     if fault or task.judge is None:
         return unscored
-    scored = task.judge(sample, scores.choices)
+    read = (join_pieces(scores.choices),) if task.kind == "likelihood" else scores.choices
+    scored = task.judge(sample, read)
     score = scored.metrics[task.metrics[0]]
     verdict = "read" if task.kind == "likelihood" else "passed" if score == 1.0 else "failed"
     return msgspec.structs.replace(
         unscored, score=score, metrics=scored.metrics, verdict=verdict, detail=scored.detail,
-        prompt_tokens=scores.prompt_tokens, tokens=sum(choice.tokens for choice in scores.choices),
-        logprobs=tuple(choice.logprob for choice in scores.choices),
+        prompt_tokens=scores.prompt_tokens, tokens=sum(choice.tokens for choice in read),
+        logprobs=tuple(choice.logprob for choice in read),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ kind "code":     prompt -> text -> extract (the program) -> run in `evals.sandbo
 The loop (`evals.run`) knows these four kinds and nothing of any task.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from evals.records import ChatShape, Choice, Decoding, Groups, Message, Sample, Scored
@@ -63,12 +63,14 @@ class ShotSource(Record, frozen=True, kw_only=True):
     """Where lm-evaluation-harness takes a choice task's examples from, for any number of them (`evals.fewshot`).
 
     read   rows of any split of the task's set -> samples of the task's own form
+    rows   the set's name, its split, another split -> the rows of the latter (`evals.datasets.load.other_rows`)
     split  the split of the examples
     spare  the harness knows no test split: it draws one more, and leaves out a row that equals the question's
     first  not drawn: the first rows of the sample's cluster
     """
 
     read: Callable[[Iterable[dict[str, Any]]], Iterable[Sample]]
+    rows: Callable[[str, str, str], Sequence[dict[str, Any]]]
     split: str = "train"
     spare: bool = False
     first: bool = False

@@ -184,7 +184,7 @@ def _read_batch(engine: Engine, batch: Sequence[_Document]) -> Iterator[Document
         for number, window in enumerate(windows)
     ]
     nats, read, left = ([0.0] * len(batch), [0] * len(batch), [len(windows) for _, _, windows in batch])
-    for scores in engine.choose(requests):
+    for scores in engine.choose(requests) if requests else ():
         place = int(scores.sample.partition("/")[0])
         number, text, _ = batch[place]
         if fault := scores.fault or find_overflow(choice.logprob for choice in scores.choices):

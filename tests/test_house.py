@@ -11,7 +11,7 @@ from training.recipe import keys
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("zoo", "evals", "training", "dashboard")
-MOST_FILES, MOST_LINES, MOST_FUNCTION_LINES, MOST_SOURCE_LINES = 25, 400, 70, 79_000
+MOST_FILES, MOST_LINES, MOST_FUNCTION_LINES, MOST_SOURCE_LINES = 25, 400, 70, 81_000
 RECIPE_KEYS = keys()  # written like modules: training.steps
 PAGES = (
     "README.md",

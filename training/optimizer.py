@@ -68,7 +68,9 @@ def build(model: "torch.nn.Module", settings: Optimizer, peak: float) -> "list[t
     )  # fmt: skip
     if not inner:
         return [adamw]
-    muon = torch.optim.Muon(
+    from training.muon import CpuMuon
+
+    muon = (CpuMuon if inner[0].device.type == "cpu" else torch.optim.Muon)(
         [{"params": inner, "scale": settings.muon_learning_rate / peak}],
         lr=settings.muon_learning_rate,
         weight_decay=settings.weight_decay,

@@ -164,13 +164,19 @@ class Registry:
         """All checkpoints by name, only the newest version of each unless all are requested."""
         return list(checkpoints.list_checkpoints(self.database, name, all_versions))
 
-    def find(self, where: str | Sequence[str] = (), limit: int | None = None, **filters: Any) -> Sequence[Checkpoint]:
-        """All versions that satisfy every condition and filter, by name and version.
+    def find(
+        self, where: str | Sequence[str] = (), limit: int | None = None, order: str = "name", **filters: Any
+    ) -> Sequence[Checkpoint]:
+        """All versions that satisfy every condition and filter, by name and version or in another order.
 
         where    conditions such as "humaneval.low > 0.4 and parameters < 3e9", see `zoo.db.condition`
         filters  name, family, licence, tag, parent, dataset, prompt_style, min_parameters, max_parameters
+        order    name, newest, parameters, or a score such as humaneval.low, the highest first
         """
-        return list(query.find(self.database, [where] if isinstance(where, str) else where, filters, limit))
+        conditions = [where] if isinstance(where, str) else where
+        if order == "name":
+            return list(query.find(self.database, conditions, filters, limit))
+        return query.in_order(self.database, list(query.find(self.database, conditions, filters)), order)[:limit]
 
     def alias(self, name: str, alias: str, version: int, expect: int | None = None) -> None:
         """Points `name@alias` at a version, atomically.

@@ -15,6 +15,7 @@ from dashboard.board.view import DEFAULT, SUITES, Bounds, Shown, View, column_of
 from dashboard.escape import cut
 from zoo.cli.output import count
 from zoo.errors import ZooError, unknown
+from zoo.quantity import parse_quantity
 from zoo.records import Subset
 
 SIZES = ("any", "10M", "50M", "100M", "350M", "1B", "1.5B", "3B", "7B", "13B", "34B", "70B", "no limit")
@@ -49,7 +50,7 @@ def parse_bounds(ends: Sequence[str]) -> Bounds:
     >>> parse_bounds(("any", "1.5B")), parse_bounds(("any", "500M"))
     ((None, 1500000000.0), (None, 500000000.0))
     """
-    low, high = (None if end in NO_BOUND else facts.parse_size(end) for end in ends)
+    low, high = (None if end in NO_BOUND else parse_quantity(end) for end in ends)
     return low, high
 
 
@@ -140,8 +141,11 @@ def _sizes(query: Mapping[str, Sequence[str]], key: str) -> Sequence[str]:
     if len(ends) not in (1, 2):
         return NO_BOUND
     for end in ends:
-        if end not in NO_BOUND and facts.parse_size(end) is None:
-            raise ZooError(f"{key} {end[:40]!r} is no size: expected such as 500M, 1.5B or any. More: {HELP}")
+        if end not in NO_BOUND:
+            try:
+                parse_quantity(end)
+            except ZooError as error:
+                raise ZooError(f"{key}: {error}, or any. More: {HELP}") from error
     return ("any", *ends)[-2:]
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Column, Row, merit, value_text
+from dashboard.board.cells import Board, Column, Row, merit, numbers_text
 from dashboard.board.facts import UNKNOWN, known
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
-from zoo.cli.output import cell as number_text
+from zoo.metrics import metric_of
 from zoo.records import Origin, Record
 
 NAMED = 3  # leaders that a sentence names
@@ -27,7 +27,7 @@ class Answer(Record, frozen=True):
     """The best rows of one column.
 
     leaders  keys of the rows that may be first, best value first
-    certain  there is one leader, and it is proven to be above all others
+    certain  there is one leader, proven to be above all others, and no other row of its model denies it
     ranked   rows with a rank in the column
     """
 
@@ -74,11 +74,12 @@ def answer_of(rows: Sequence[Row], column: Column) -> Answer:
     ranks = column_ranks(rows, column.key)
     best = sorted((row for row in rows if row.key in ranks), key=lambda row: -merit(row.cells[column.key]))
     leaders = [row for row in best if ranks[row.key].first == 1]
-    certain = len(leaders) == 1 and len(best) > 1
+    doubles = _doubles(best, leaders)
+    certain = len(leaders) == 1 and len(best) > 1 and not doubles
     return Answer(
         column=column.key, benchmark=column.benchmark, origin=column.origin,
         leaders=tuple(row.key for row in leaders), certain=certain, ranked=len(best),
-        text=f"{_place(column)}: {_verdict(best, leaders, column)}{_licences(leaders)}",
+        text=f"{_place(column)}: {_verdict(best, leaders, doubles, column)}{_licences(leaders)}",
     )  # fmt: skip
 
 
@@ -87,20 +88,34 @@ def _place(column: Column) -> str:
     return f"{benchmarks.title_of(column.benchmark)} ({cut(column.title, 40)}, {how})"
 
 
-def _verdict(best: Sequence[Row], leaders: Sequence[Row], column: Column) -> str:
+def _doubles(best: Sequence[Row], leaders: Sequence[Row]) -> list[Row]:
+    """The rows of the leaders' models that are not first: the same model, measured again by the same source."""
+    keys, names = {row.key for row in leaders}, {row.name for row in leaders if row.variant}
+    return [row for row in best if row.variant and row.name in names and row.key not in keys]
+
+
+def _verdict(best: Sequence[Row], leaders: Sequence[Row], doubles: Sequence[Row], column: Column) -> str:
     if len(best) == 1:
         return f"only {_named(best[0], column)} has a score with an interval."
     if len(leaders) == 1:
+        if doubles:
+            others = ", ".join(_named(row, column) for row in doubles[:NAMED])
+            return (
+                f"{_named(best[0], column)} is first of {len(best):,}, but the same model also has {others}: its "
+                "source does not say what differs, the chat template or the revision."
+            )
         return f"{_named(best[0], column)} is first of {len(best):,}, with certainty; next {_named(best[1], column)}."
     more = f" and {len(leaders) - NAMED:,} more" if len(leaders) > NAMED else ""
     named = ", ".join(_named(row, column) for row in leaders[:NAMED])
-    told = f" {column.n:,} samples tell {column.resolves:.1f} points." if column.resolves and column.n else ""
+    metric = metric_of(column.metric)
+    told = ""
+    if column.resolves and column.n:
+        told = f" {column.n:,} samples tell {column.resolves:.{metric.digits}f} {metric.unit}."
     return f"{len(leaders):,} of {len(best):,} cannot be told apart at the top: {named}{more}.{told}"
 
 
 def _named(row: Row, column: Column) -> str:
-    cell = row.cells[column.key]
-    return f"{cut(row.label, 48)} {number_text(value_text(cell), cell.low, cell.high, cell.n)}"
+    return f"{cut(row.label, 48)} {numbers_text(row.cells[column.key])}"
 
 
 def _licences(leaders: Sequence[Row]) -> str:

@@ -8,6 +8,8 @@ cells are dashes. What is left out is counted, so that the page can say so. `htm
 from collections.abc import Iterable, Sequence
 from math import log
 
+from msgspec.structs import replace
+
 from dashboard.board.answer import leading
 from dashboard.board.cells import Board, Column, Row, merit
 from dashboard.board.view import SORTS, View, find_suite
@@ -15,11 +17,12 @@ from dashboard.escape import cut
 from zoo.records import Origin, Record
 
 MOST_DASHES = 0.2  # of a block's cells
+MOST_DASHES_OF_A_TABLE = 0.5  # of a suite that shows a source's own tables: as printed, holes and all
 MOST_COLUMNS = 8  # of a block: as many as stand beside the model's name at 1,440 pixels
 NEAREST = 5  # published rows that are shown beside the measured ones before the reader asks for all
 
 
-class Block(Record, frozen=True):
+class BoardBlock(Record, frozen=True):
     """Some rows and columns of one origin.
 
     lead           the key of its leading column; "" if it has none
@@ -48,8 +51,8 @@ class Block(Record, frozen=True):
 class Blocks(Record, frozen=True):
     """The two blocks of a view; `lead` is the column that its answer is read from."""
 
-    measured: Block
-    reported: Block
+    measured: BoardBlock
+    reported: BoardBlock
     lead: Column | None = None
 
 
@@ -58,19 +61,21 @@ def is_study(row: Row) -> bool:
     return not row.own and not row.weights
 
 
-def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
+def make_blocks(board: Board, view: View, every_row: bool = False, every_column: bool = False) -> Blocks:
     """The blocks of a board that `select` made for a view.
 
-    every_row  also the rows and columns that are folded away, as in an exported page
+    every_row     also the rows that are folded away
+    every_column  also the columns that are left out
     """
-    free = bool(view.columns) or view.every_metric or every_row
+    free = bool(view.columns) or view.every_metric or every_column
+    most = 1.0 if free else MOST_DASHES_OF_A_TABLE if find_suite(view.suite).sources else MOST_DASHES
     measured_columns = [column for column in board.columns if column.origin == "measured"]
     measured_rows = [row for row in board.rows if row.own or _filled(row, measured_columns)]
     lead = pick_lead(measured_columns, measured_rows, view)
     ordered = view.sort != "board"  # `select` has put them in order
     if not ordered and lead is not None:
         measured_rows = by_lead(measured_rows, lead, view.pinned)
-    measured = _block("measured", measured_columns, measured_rows, lead, free)
+    measured = _block("measured", measured_columns, measured_rows, lead, most)
     columns = [column for column in board.columns if column.origin == "reported"]
     rows = [row for row in board.rows if _filled(row, columns)]
     folds = find_suite(view.suite).folds and bool(measured.columns) and not every_row and view.sort in SORTS
@@ -84,16 +89,11 @@ def make_blocks(board: Board, view: View, every_row: bool = False) -> Blocks:
     )
     if not ordered and other is not None and find_suite(view.suite).folds:
         shown = by_lead(shown, other, view.pinned)
-    reported = _block("reported", columns, shown, other, free)
-    hidden = [row for row in rows if row not in reported.rows]
-    reported = _with(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
+    reported = _block("reported", columns, shown, other, most)
+    drawn = {row.key for row in reported.rows}
+    hidden = [row for row in rows if row.key not in drawn]
+    reported = replace(reported, more_rows=len(hidden), studies=sum(map(is_study, hidden)))
     return Blocks(measured=measured, reported=reported, lead=lead or other)
-
-
-def _with(block: Block, **changes: object) -> Block:
-    from msgspec.structs import replace
-
-    return replace(block, **changes)
 
 
 def _filled(row: Row, columns: Iterable[Column]) -> bool:
@@ -127,17 +127,20 @@ def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.key in kept]
 
 
-def _block(origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, free: bool) -> Block:
-    """The densest block of these rows; `free`: with every column that the reader asked for."""
+def _block(
+    origin: Origin, columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float
+) -> BoardBlock:  # fmt: skip
+    """The block of these rows with at most a share of dashes; 1: with every column that the reader asked for."""
+    free = most == 1.0
     wanted = [column for column in columns if _filled_column(column, rows)]
     kept = wanted if free else _one_a_benchmark(wanted, rows, lead)
     shown = [row for row in rows if _filled(row, kept)]
     if not free:
-        kept = _dense(kept, shown, lead)
-    if lead in kept:
-        kept = [lead, *(column for column in kept if column is not lead)]  # type: ignore[list-item]
+        kept = _dense(kept, shown, lead, most)
+    if lead is not None and lead in kept:
+        kept = [lead, *(column for column in kept if column is not lead)]
     shown_keys = {row.key for row in shown if _filled(row, kept)}
-    return Block(
+    return BoardBlock(
         origin=origin, columns=tuple(kept), rows=tuple(row for row in shown if row.key in shown_keys),
         lead=lead.key if lead is not None and lead in kept else "", more_columns=len(wanted) - len(kept),
         without=tuple(row.label for row in rows if row.key not in shown_keys),
@@ -174,7 +177,7 @@ def _better(column: Column, before: Column, rows: Sequence[Row]) -> bool:
     return fill[0] > fill[1]
 
 
-def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) -> list[Column]:
+def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float) -> list[Column]:
     """The columns without the sparsest, until few enough cells are dashes; the leading one always stays."""
     kept = list(columns)
     fill = {column.key: _fill(column, rows) for column in kept}
@@ -182,7 +185,7 @@ def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) 
     def too_sparse() -> bool:
         full = sum(fill[column.key] for column in kept)
         seen = sum(_filled(row, kept) for row in rows)
-        return seen * len(kept) * (1 - MOST_DASHES) > full
+        return seen * len(kept) * (1 - most) > full
 
     while len(kept) > 1 and (len(kept) > MOST_COLUMNS or too_sparse()):
         least = min((column for column in reversed(kept) if column != lead), key=lambda column: fill[column.key])
@@ -190,7 +193,7 @@ def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) 
     return kept
 
 
-def unused(block: Block) -> str:
+def unused(block: BoardBlock) -> str:
     """What a block leaves out, in words; empty if nothing."""
     parts = [f"{block.more_columns} more column{'s' * (block.more_columns > 1)}"] if block.more_columns else []
     names = ", ".join(cut(label, 30) for label in block.without[:3])

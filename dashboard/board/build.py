@@ -13,6 +13,7 @@ import msgspec
 
 from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
+from evals.results.history import what_changed
 from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import benchmark_of, chance_of
 from zoo.choice import column_of, standing
@@ -110,6 +111,8 @@ def _measured_column(key: str, score: Score, protocol: ProtocolRecord | None) ->
         text = f"{protocol.task} v{protocol.task_version}, protocol {protocol.name}, {protocol.shots}-shot, "
         text += f"{score.metric}, {decoding_text(protocol.decoding)}, prompts {protocol.prompts_sha256[:12]}"
         text += f"; {protocol.partial}" if protocol.partial else ""
+        changed = what_changed(protocol.task, protocol.name, protocol.task_version)
+        text += f"; version {protocol.task_version} changed {changed}" if changed else ""
         text += chat_text(protocol.chat) if protocol.chat else ""
         name, shots = f"{protocol.name} v{protocol.task_version}", protocol.shots
     return Column(
@@ -253,9 +256,10 @@ def _published_row(rows: Sequence[Reported], cells: dict[str, Cell], talk: bool)
     return Row(
         key="p" + digest([model, row.variant] if row.variant else model)[:11],
         label=f"{label} ({row.variant})" if row.variant else label, name=model, own=False,
-        parameters=row.parameters, training_tokens=seen, unique_tokens=unique, date=row.date,
+        parameters=row.parameters, training_tokens=seen, unique_tokens=unique,
+        date=row.facts.released or row.date,
         family=benchmarks.family_of(model), style=row.facts.kind, weights=row.facts.weights, cells=cells, talk=talk,
-        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released or row.date,
+        quantisation=row.facts.quantisation, licence=row.facts.licence, released=row.facts.released,
         variant=row.variant,
     )  # fmt: skip
 

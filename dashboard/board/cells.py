@@ -119,8 +119,8 @@ class Row(Record, frozen=True):
 
     unique_tokens    the size of its training data, each token counted once
     training_tokens  the tokens seen, repeats counted
-    date             its month; of an own model the day on which it was added
-    released         its month, where it is known
+    date             its month, or else that of the table that reports it; of an own model the day on which it was added
+    released         its month, empty where it is not known
     style, weights, licence  empty: not known
     variant          what tells it from other rows of the same model, such as the weights' precision
     model            the same for rows whose training differs by the seed alone; empty: not known

@@ -1,11 +1,9 @@
-"""What a chooser filters by: licence, kind, weights, quantisation, and sizes as they are typed (500M).
+"""What a chooser filters by: licence, kind, weights and quantisation.
 
 A fact that is not known is the empty text, and `UNKNOWN` in a filter and on the page: it passes no filter that does not
 ask for it.
 """
 
-import math
-import re
 from collections.abc import Sequence
 
 from dashboard.board import benchmarks
@@ -23,21 +21,6 @@ LICENCES = {  # the classes of `licences` in benchmarks.toml
     "other": "a licence that is in none of these lists: read it",
     UNKNOWN: "no licence is known: it may not be used until it is",
 }
-UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMBT]?)", re.I)
-
-
-def parse_size(text: str) -> float | None:
-    """A number of parameters or tokens as a reader types it; None if it is no size.
-
-    >>> parse_size("500M"), parse_size("1.5b"), parse_size("20000"), parse_size("many")
-    (500000000.0, 1500000000.0, 20000.0, None)
-    """
-    match = SIZE.fullmatch(text.strip().replace(",", "").replace("_", ""))
-    if match is None:
-        return None
-    size = float(match[1]) * UNITS[match[2].upper()]
-    return size if math.isfinite(size) and size > 0 else None
 
 
 def known(text: str) -> str:

@@ -20,7 +20,7 @@ def column_front(rows: Iterable[Row], column: Column, axis: str) -> frozenset[st
     """The keys of the rows on a column's front. A row without a value on the axis, or with a bound, is on none."""
     placed = [
         (row.key, ScalePoint(name=row.label, x=x, value=cell.value, low=None, high=None, own=row.own,
-                             column=column.key, protocol=""))
+                             column=column.key, protocol="", metric=column.metric))
         for row in rows
         if (cell := row.cells.get(column.key)) and not cell.bound and (x := scale_value(row, AXES[axis]))
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dashboard.board import benchmarks, facts
-from dashboard.board.blocks import Block, Blocks, make_blocks, unused
+from dashboard.board.blocks import Blocks, BoardBlock, make_blocks, unused
 from dashboard.board.cells import (
     Board,
     Cell,
@@ -45,7 +45,7 @@ NOT_REPORTED = NOT_MEASURED.replace("not measured", "not reported")
 class Drawn(NamedTuple):
     """A block with the ranks of its leading and sorted columns, and the end of each column's scale."""
 
-    block: Block
+    block: BoardBlock
     ranks: Mapping[str, Mapping[str, Standing]]
     tops: Mapping[str, float]
 
@@ -79,10 +79,10 @@ def render_blocks(
 def render_table(board: Board) -> str:
     """Both blocks of a board with every row and column, as an exported page has them."""
     view = View(suite="all")
-    return KEY + render_blocks(board, make_blocks(board, view, every_row=True), view)
+    return KEY + render_blocks(board, make_blocks(board, view, every_row=True, every_column=True), view)
 
 
-def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, ticks: bool) -> str:
+def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: View, ticks: bool) -> str:
     mark, title, about = TITLES[block.origin]
     if any(cell.measured_at for row in block.rows for cell in row.cells.values()):
         title = "Measured, some elsewhere"
@@ -103,7 +103,8 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
         '<th scope="col" class="tick"><span class="unseen">Chosen</span></th>' if ticks else "",
         f'<th scope="col" class="model"{_aria_sort("name", view)}>{_sort_button("name", "Model")}</th>',
         '<th scope="col" class="fact">Licence</th>',
-        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns), "</tr></thead><tbody>",
+        *(_column_head(column, drawn, view, board.subset, *texts[column.key]) for column in block.columns),
+        "</tr></thead><tbody>",
     ]  # fmt: skip
     for row in rows:
         names = ["own" if row.own else "other"]
@@ -115,7 +116,7 @@ def _render_block(board: Board, block: Block, rows: Sequence[Row], view: View, t
     )
 
 
-def _group_starts(block: Block, view: View, ranks: Mapping[str, Standing]) -> set[str]:
+def _group_starts(block: BoardBlock, view: View, ranks: Mapping[str, Standing]) -> set[str]:
     """The keys of rows that start a new group of ties in the leading column."""
     keys = [row.key for row in block.rows if row.key in ranks and row.key not in view.pinned]
     return {key for before, key in pairwise(keys) if ranks[key].group > ranks[before].group}

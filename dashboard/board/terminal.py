@@ -42,7 +42,7 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     if not board.rows:
         console.print("No model to show. Fill an empty zoo: phizoo quickstart. All published models: --suite all")
         for note in notes:
-            console.print(note, soft_wrap=True)
+            console.print(note, soft_wrap=False)
         return
     if len(board.rows) > output.FOLDED:
         _print_long(console, board)
@@ -54,7 +54,15 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
     else:
         _print_columns(console, board)
     for note in _legend(board, notes):
-        console.print(note, soft_wrap=True)
+        console.print(note, soft_wrap=False)  # a terminal breaks lines between words, a pipe has no width
+
+
+def own_part(board: Board) -> Board:
+    """The measured columns of a board and the rows with a number there; the board itself where nothing was measured."""
+    columns = tuple(column for column in board.columns if column.origin == "measured")
+    keys = {column.key for column in columns}
+    rows = tuple(row for row in board.rows if row.own or not keys.isdisjoint(row.cells))
+    return Board(columns=columns, rows=rows, subset=board.subset) if columns else board
 
 
 def _table(title: str = "") -> "Table":

@@ -14,6 +14,7 @@ from dashboard.board.facts import UNKNOWN
 from zoo.choice import CURRENT
 from zoo.db.condition import Fields, Resolve, parse_condition
 from zoo.errors import unknown
+from zoo.metrics import metric_of
 
 FIELDS = Fields(
     numbers=("parameters", "unique_tokens", "training_tokens"),
@@ -53,12 +54,13 @@ def _facts(row: Row) -> tuple[object, ...]:
 
 
 def _scores(board: Board) -> Iterator[tuple[object, ...]]:
-    """The cells of a board in the shares of 1 that conditions are written in."""
+    """The cells of a board in the numbers that conditions are written in: shares of 1, or a metric's own unit."""
     columns = {column.key: column for column in board.columns}
     for row in board.rows:
         for key, cell in row.cells.items():
             column = columns[key]
-            ends = (None if end is None else end / 100 for end in (cell.low, cell.value, cell.high))
+            scale = metric_of(column.metric).scale  # a share is shown in percent, bits per byte as they are
+            ends = (None if end is None else end / scale for end in (cell.low, cell.value, cell.high))
             yield (
                 row.key, column.benchmark, column.metric, cell.subset, CURRENT, int(column.main and not cell.bound),
                 *ends, cell.n, cell.unscored,

@@ -1,6 +1,6 @@
 """Compares up to six checkpoints with the first of them, paired by sample, with p adjusted over all comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -70,19 +70,19 @@ def compare_checkpoints(
     return adjust(comparisons)
 
 
-def default_pair(registry: "Registry", labels: Sequence[str], first: str = "") -> tuple[str, str]:
+def default_pair(registry: "Registry", digests: Mapping[str, str], first: str = "") -> tuple[str, str]:
     """The newest checkpoint whose parent has scores too, and that parent; else the two newest.
 
-    labels  at least one, newest first
-    first   not the newest, but this one, with its parent or else the newest other
+    digests  by label, at least one, newest first
+    first    not the newest, but this one, with its parent or else the newest other
     """
-    by_digest = {registry.get(label).digest: label for label in labels}
-    for label in [first] if first else labels:
+    labels = {digest: label for label, digest in digests.items()}
+    for label in [first] if first else digests:
         for parent in registry.get(label).parents:
-            if parent.digest in by_digest:
-                return label, by_digest[parent.digest]
-    chosen = first or labels[0]
-    return chosen, next((label for label in labels if label != chosen), chosen)
+            if parent.digest in labels:
+                return label, labels[parent.digest]
+    chosen = first or next(iter(digests))
+    return chosen, next((label for label in digests if label != chosen), chosen)
 
 
 def adjust(comparisons: Sequence[CheckpointComparison]) -> tuple[CheckpointComparison, ...]:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dashboard.board.cells import Cell, Row, overlap_text, run_texts
+from dashboard.board.cells import Cell, Column, Row, overlap_text, run_texts
+from evals.decisions.cost import cost_text
 from evals.records import Result, Run
+from evals.results.history import cell_history
 from evals.results.task_of_run import commands
 from evals.run_folder import read_results
+from zoo.cli.output import share_cell
 from zoo.coverage import NOT_SEARCHED
 
 if TYPE_CHECKING:
@@ -35,6 +38,20 @@ def reproduction_commands(header: Mapping[str, Any], row: Row) -> list[str]:
     return [f"phizoo eval reproduce {cell}", *commands(run)]
 
 
+def history_rows(registry: "Registry", checkpoint: str, column: Column) -> list[dict[str, str]]:
+    """Every run behind a cell and its namesakes under other versions, for display; the one that is shown first."""
+    return [
+        {
+            "": past.role + (f" ({past.changed})" if past.changed else ""),
+            "score": share_cell(past.value, past.low, past.high, past.n),
+            "when": past.created[:16].replace("T", " "), "version": str(past.version),
+            "engine": f"{past.engine} {past.dtype}".strip(), "seeds": str(past.seeds) if past.seeds > 1 else "",
+            "run": ", ".join(run[:12] for run in past.runs or (past.run,)), "elsewhere": past.measured_at,
+        }
+        for past in cell_history(registry, checkpoint, column.fingerprint, column.metric)
+    ]  # fmt: skip
+
+
 def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
     """The facts in a run's header, as (name, value) pairs for display."""
     backend = header.get("backend", {})
@@ -48,6 +65,7 @@ def run_facts(header: Mapping[str, Any], cell: Cell) -> list[tuple[str, str]]:
         "seed, draws": f"{header.get('seed', '?')}, {header.get('draws', '?')}",
         "training data": overlap_text(cell, why=True) or NOT_SEARCHED,
         "sandbox": header.get("sandbox") or "no program was run",
+        "cost": cost_text(header),
         "started": str(header.get("started", "")),
         "commit": str(header.get("commit", "")),
         "versions": ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items()),

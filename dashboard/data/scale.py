@@ -150,7 +150,8 @@ def spread_labels(points: Sequence[ScalePoint], labels: Sequence[str]) -> tuple[
     if not points:
         return ()
     wide, high = max(max(xs) - min(xs), 0.5), max(max(values) - min(values), 1e-9)
-    kept, boxes = [""] * len(points), []
+    kept = [""] * len(points)
+    boxes: list[tuple[float, float, float, float]] = []
     for n in sorted(range(len(points)), key=lambda n: (not points[n].own, -_merit(points[n]))):
         if labels[n]:
             left, top = PLOT[0] * (xs[n] - min(xs)) / wide, PLOT[1] * (values[n] - min(values)) / high
@@ -173,17 +174,24 @@ def larger_models(points: Iterable[ScalePoint], name: str) -> tuple[tuple[ScaleP
     larger = sorted((one for one in points if one.column == own.column and one.x > own.x), key=lambda one: -one.x)
     gaps = [_gap(own, point) for point in larger]
     adjusted = iter(holm([gap.p for gap in gaps if gap is not None]))
-    metric = metric_of(own.metric)
     return tuple(
-        (point, "untested" if gap is None else "alike" if next(adjusted) >= LEVEL
-         else "beaten" if metric.merit(gap.value) > 0 else "better")
+        (point, _standing(gap, 1.0 if gap is None else next(adjusted), own.metric))
         for point, gap in zip(larger, gaps, strict=True)
-    )  # fmt: skip
+    )
+
+
+def _standing(gap: Difference | None, p: float, metric: str) -> Standing:
+    if gap is None:
+        return "untested"
+    if p >= LEVEL:
+        return "alike"
+    return "beaten" if metric_of(metric).merit(gap.value) > 0 else "better"
 
 
 def _gap(first: ScalePoint, second: ScalePoint) -> Difference | None:
     """The difference of two points from their intervals; None if one has none."""
-    metric, intervals = metric_of(first.metric), []
+    metric = metric_of(first.metric)
+    intervals: list[Interval] = []
     for point in (first, second):
         if point.low is None or point.high is None or not point.n:
             return None

@@ -25,6 +25,7 @@ from zoo.metrics import Metric, metric_of
 from zoo.records import Score, Subset
 
 if TYPE_CHECKING:
+    from zoo.records import Reported
     from zoo.registry import Registry
 
 SERVER_SECONDS = 30  # how old the page may be when the zoo is on a database server
@@ -75,6 +76,13 @@ def stamp() -> tuple[str, int, int]:
     return settings.database_url(), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
 
 
+def _reported() -> "tuple[Reported, ...]":
+    """The published rows of this package, and those that the user has taken in from other boards."""
+    from zoo.published.reported_here import load_reported
+
+    return (*published.load(), *load_reported())
+
+
 def load_board(
     registry: "Registry | None", subset: Subset = "all", all_versions: bool = False, suite: str = ""
 ) -> Board:
@@ -85,7 +93,7 @@ def load_board(
     suite  measured columns of the benchmarks of only this suite; empty: of all
     """
     if registry is None:
-        return build_board(reported=published.load(), subset=subset)
+        return build_board(reported=_reported(), subset=subset)
     imported = read_elsewhere(registry.database)
     newest = None if all_versions else tuple(imported)
     scores, splits = current_scores(registry, _tasks_of(registry, suite), newest)
@@ -93,7 +101,7 @@ def load_board(
     board = build_board(
         imported=imported, checkpoints=checkpoints, scores=scores, splits=splits,
         protocols=registry.protocols(), tiers=read_sandboxes(registry.database, newest),
-        reported=published.load(), subset=subset,
+        reported=_reported(), subset=subset,
         unique_tokens=unique_tokens(registry, [checkpoint.digest for checkpoint in checkpoints]),
     )  # fmt: skip
     return _with_signal(registry, board, scores, read_models(registry, checkpoints))

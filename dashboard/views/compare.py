@@ -29,7 +29,7 @@ from dashboard.data.comparison import (
     difference_text,
 )
 from dashboard.escape import cut, html
-from dashboard.views import samples, style
+from dashboard.views import decisions, samples, style
 from evals.records import Result
 from evals.results.outcome import overall_text
 from evals.scoring.choices import first_largest
@@ -43,7 +43,7 @@ def page() -> None:
     """Draws the comparison in the address, or of the newest checkpoint and its parent."""
     st.title("Compare", anchor=False)
     board = style.load_board(all_versions=True)
-    own = [row.label for row in board.rows if row.own and row.cells]
+    own = {row.label: row.digest for row in board.rows if row.own and row.cells}
     if not own:
         st.info("This page needs checkpoints with scores. Score one: `phizoo eval run NAME --task humaneval`")
         return
@@ -60,16 +60,19 @@ def page() -> None:
     for number, name in enumerate(dict.fromkeys(pair.checkpoint for pair in comparisons)):
         show_pair(board, [pair for pair in comparisons if pair.checkpoint == name], number)
     show_more(comparisons, chosen, baseline)
+    measured = (column.task for column in board.columns if column.main and column.origin == "measured")
+    decisions.show(labels, tuple(dict.fromkeys(measured)))
 
 
-def pick_models(own: list[str]) -> tuple[list[str], str]:
-    """Draws the question "is A better than B", and gives back the first ones and the baseline."""
+def pick_models(digests: dict[str, str]) -> tuple[list[str], str]:
+    """Draws the question "is A better than B", and gives back the first ones and the baseline. digests: by label."""
+    own = list(digests)
     newest = {label.rpartition(":")[0]: label for label in reversed(own)}
     asked = [newest.get(name, name) for name in st.query_params.get_all("with")]
     than = st.query_params.get("than", "")
     than = newest.get(than, than) if than else asked.pop() if len(asked) > 1 else ""  # A and B, as `eval compare A B`
     start = [name for name in asked if name in own]
-    preset = _default_pair(tuple(own), start[0] if start else "", repr(source.stamp()))
+    preset = _default_pair(tuple(digests.items()), start[0] if start else "", repr(source.stamp()))
     start = start or [preset[0]]
     base = than if than in own else preset[1]
     for name in (*asked, than):
@@ -90,9 +93,9 @@ def pick_models(own: list[str]) -> tuple[list[str], str]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _default_pair(own: tuple[str, ...], first: str, stamp: str) -> tuple[str, str]:
+def _default_pair(digests: tuple[tuple[str, str], ...], first: str, stamp: str) -> tuple[str, str]:
     with source.open_zoo() as registry:
-        return default_pair(registry, own, first) if registry is not None else (own[0], own[-1])
+        return default_pair(registry, dict(digests), first) if registry is not None else (digests[0][0], digests[-1][0])
 
 
 def _put_models() -> None:

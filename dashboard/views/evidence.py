@@ -4,11 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.board import benchmarks
-from dashboard.board.cells import Board, Cell, Column, Row, cell_text
+from dashboard.board import benchmarks, facts
+from dashboard.board.cells import Board, Cell, Column, Row, cell_text, size_text
 from dashboard.data import evidence, source
 from dashboard.escape import cut
 from dashboard.views.style import text
+from zoo.cli.output import count
 from zoo.errors import ZooError
 from zoo.visible import plain
 
@@ -36,8 +37,13 @@ def show_model(row: Row) -> None:
 
     @st.dialog(cut(row.label, 60), on_dismiss=close_cell)
     def show() -> None:
-        kind = f"{row.weights} weights" + (f" in {row.quantisation}" if row.quantisation else "")
-        st.markdown(text(f"{row.family}, {row.style}, {kind}, {row.date or 'no date'}"))
+        known = {
+            "Licence": facts.known(row.licence), "Kind": row.style, "Weights": row.weights, "Released": row.released,
+            "Size": size_text(row), "Unique tokens": count(row.unique_tokens),
+            "Tokens seen": count(row.training_tokens), "Family": row.family,
+            **({"Added": row.date} if row.own else {}),
+        }  # fmt: skip
+        st.table({"": {name: value or facts.UNKNOWN for name, value in known.items()}})
         st.page_link(_page("model"), label="Open the model's page", query_params={"name": row.key})
 
     show()
@@ -89,8 +95,12 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
             st.warning(text(str(error)))
             return
         protocol = registry.protocols().get(column.fingerprint)
+        history = evidence.history_rows(registry, row.digest, column) if row.digest else []
     show_commands(evidence.reproduction_commands(header, row))
     st.table({"": dict(evidence.run_facts(header, cell))})
+    if len(history) > 1:
+        with st.expander(f"Every run of this cell ({len(history)})"):
+            st.dataframe(history, hide_index=True)
     with st.expander("All facts of the run"):
         st.json(header, expanded=1)
     if protocol is not None:

@@ -36,7 +36,8 @@ def page() -> None:
     board = style.load_board(cast(Subset, subset if subset in get_args(Subset) else "all"))
     view, problems = question.read_view(board)
     shown = select(board, view)
-    blocks = make_blocks(shown, view, every_row=view.suite != "all" and st.query_params.get("rows") == "all")
+    whole = st.query_params.get("rows") == "all"  # a row may have its only number in a column that is left out
+    blocks = make_blocks(shown, view, every_row=whole, every_column=whole)
     waiting.empty()
     if missing := source.missing_zoo():
         st.warning(style.text(missing))
@@ -110,12 +111,8 @@ def unfold(blocks: Blocks) -> None:
         elif st.query_params.get("rows") == "all":
             st.button("Fold the reported rows", key="fold-rows", on_click=style.put, args=("rows",))
         if more := blocks.measured.more_columns + block.more_columns:
-            st.button(
-                f"Show {more} more column{'s' * (more > 1)}",
-                key="all-columns",
-                on_click=style.put,
-                args=("every", "true"),
-            )
+            name = f"Show {more} more column{'s' * (more > 1)}"
+            st.button(name, key="all-columns", on_click=style.put, args=("every", "true"))
 
 
 def open_cell() -> None:

@@ -4,6 +4,7 @@ Output is text: never run, never rendered as HTML.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -25,9 +26,10 @@ TURNS = "playground-turns"  # of the session: the chat with each model, its turn
 
 
 class Side(NamedTuple):
-    """One side of the page: where it writes, and a checkpoint's label or a server's address and model."""
+    """One side of the page: its places for text and last line, a checkpoint's label or a server's address."""
 
     place: Any
+    end: Any
     label: str = ""
     url: str = ""
     model: str = ""
@@ -40,7 +42,7 @@ class Side(NamedTuple):
 
 def page() -> None:
     """Draws the prompt, the two sides and the texts that they write."""
-    st.title("Playground", anchor=False)
+    st.title("Try", anchor=False)
     st.caption("A model's output is shown as text and never run. A single answer is not a measurement.")
     example = st.pills("Examples, after the talk's", list(EXAMPLES), key="example")
     if example and st.session_state.get("example-shown") != example:
@@ -48,7 +50,7 @@ def page() -> None:
     st.session_state["example-shown"] = example
     chat = st.segmented_control("Ask as", [COMPLETION, CHAT], default=COMPLETION, required=True, key="as") == CHAT
     system = st.text_input("System text (empty: none)", key="system") if chat else ""
-    prompt = st.text_area("Message" if chat else "Prompt, byte for byte", key="prompt", height=160)
+    prompt = st.text_area("Message" if chat else "Prompt (sent as typed, no chat template)", key="prompt", height=160)
     left, middle, right = st.columns(3)
     tokens = left.number_input("Tokens at most", 1, 2048, 128)
     temperature = middle.number_input("Temperature (0: greedy)", 0.0, 2.0, 0.0, 0.1)
@@ -56,7 +58,7 @@ def page() -> None:
     columns = enumerate(st.columns(2))
     sides = [side for number, column in columns if (side := choose_side(column, number, chat)) is not None]
     with st.container(horizontal=True):
-        pressed = st.button("Write", type="primary", disabled=not prompt or not sides)
+        pressed = st.button("Generate", type="primary", disabled=not prompt or not sides)
         if chat:
             st.button("New chat", on_click=_forget, disabled=not st.session_state.get(TURNS))
     if pressed and not chat:
@@ -105,8 +107,14 @@ def choose_side(column: Any, number: int, chat: bool) -> Side | None:
     """Draws the choice of one side and its chat so far; None when nothing is chosen."""
     own = [row.label for row in style.load_board(all_versions=True).rows if row.own]
     servers = [] if os.environ.get(PUBLIC) else [SERVER]  # a public page asks no address that a stranger typed
-    title = "Model" if number == 0 else "Beside it"
-    label = column.selectbox(title, [NOTHING, *own, *servers], format_func=cut, key=f"side-{number}")
+    title = "Model" if number == 0 else "Second model"
+    options = [NOTHING, *own, *servers]
+    asked = st.query_params.get_all("model")
+    start = asked[number] if number < len(asked) else own[0] if number == 0 and own else NOTHING
+    if start not in options:
+        style.warn_unknown("model", start, own, NOTHING)
+        start = NOTHING
+    label = column.selectbox(title, options, index=options.index(start), format_func=cut, key=f"side-{number}")
     if label == NOTHING:
         return None
     url = model = ""
@@ -115,7 +123,7 @@ def choose_side(column: Any, number: int, chat: bool) -> Side | None:
         url = column.text_input("OpenAI-compatible address", "http://127.0.0.1:8000/v1", key=f"url-{number}")
         model = column.text_input("Its model (empty: the only one)", key=f"model-{number}")
     turns = column.container()
-    side = Side(column.empty(), label, url, model)
+    side = Side(column.empty(), column.empty(), label, url, model)
     if chat:
         with turns:
             show_turns(side)
@@ -153,7 +161,10 @@ def write(sides: list[Side], requests: list[GenerateRequest]) -> list[SplitText 
             side.place.error(style.text(str(playground.explain(error))))
             failed[number] = True
             streams.append(iter(()))
+    began = time.monotonic()
+    ended = [began for _ in sides]
     for number, piece in playground.side_by_side(streams):
+        ended[number] = time.monotonic()
         if isinstance(piece, ZooError):
             sides[number].place.error(style.text(str(piece)))
             failed[number] = True
@@ -161,9 +172,11 @@ def write(sides: list[Side], requests: list[GenerateRequest]) -> list[SplitText 
             texts[number] += piece
             with sides[number].place.container():
                 show_answer(playground.split_answer(texts[number], requests[number]))
-    for side, text, fault in zip(sides, texts, failed, strict=True):
+    for side, text, fault, end in zip(sides, texts, failed, ended, strict=True):
         if not text and not fault:
             side.place.caption("The model wrote nothing: its first token ends the text.")
+        elif not fault:
+            side.end.caption(f"{len(text):,} characters in {end - began:.1f} s, after loading")
     return [
         None if fault else playground.split_answer(text, request)
         for text, request, fault in zip(texts, requests, failed, strict=True)

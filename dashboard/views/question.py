@@ -18,8 +18,8 @@ from dashboard.views import style
 from zoo.errors import ZooError
 
 LICENCES = {
-    "": "any licence", "permissive": "commercial use", "permissive conditions": "commercial, or on conditions",
-    "permissive unknown": "commercial or unknown", "unknown": "unknown only",
+    "": "any licence", "permissive": "commercial use", "permissive|conditions": "commercial, or on conditions",
+    "permissive|unknown": "commercial or unknown", "unknown": "unknown only",
 }  # fmt: skip
 NUMBERS = {"all": "both", "measured": "measured here", "reported": "reported"}
 SUBSETS = {"all": "all", "clean": "unseen in training", "overlapping": "seen in training"}
@@ -62,9 +62,9 @@ def ask(board: Board, view: View, export: Callable[[], None]) -> None:
                      on_change=style.put_widget, args=("suite", DEFAULT), help=_describe(named))  # fmt: skip
         show["size-text"] = "–".join(end for end in st.query_params.get_all("size") if end not in address.NO_BOUND)
         st.text_input("Size at most", key="size-text", placeholder="any, or 500M", width=120, on_change=_put_size)
-        show["licence-choice"] = asked = " ".join(view.licences)
+        show["licence-choice"] = asked = "|".join(view.licences)
         st.selectbox("Licence", list(dict.fromkeys([*LICENCES, asked])), key="licence-choice", width=190,
-                     format_func=lambda name: LICENCES.get(name, name), on_change=_put_licence,
+                     format_func=lambda name: LICENCES.get(name, name.replace("|", " or ")), on_change=_put_licence,
                      help="\n".join(f"- **{name}**: {about}" for name, about in facts.LICENCES.items()))  # fmt: skip
         show["shown"] = view.shown
         st.selectbox("Numbers", list(NUMBERS), key="shown", format_func=NUMBERS.__getitem__, width=150,
@@ -96,7 +96,7 @@ def _put_size() -> None:
 
 
 def _put_licence() -> None:
-    chosen = st.session_state["licence-choice"].split()
+    chosen = [name for name in st.session_state["licence-choice"].split("|") if name]
     if chosen:
         st.query_params["licence"] = chosen
     else:
@@ -105,7 +105,7 @@ def _put_licence() -> None:
 
 def show_chips(board: Board, view: View) -> None:
     """Draws what is set beside the line's own widgets, each with a button that takes it back."""
-    names = {column.key: address.column_name(column).rpartition(" · ")[0] for column in board.columns}
+    names = {column.key: address.column_name(column).rpartition(" · ")[0][2:] for column in board.columns}
     names |= {row.key: row.label for row in board.rows} | address.ORDERS
     chips = [key for key in CHIPS if key in st.query_params]
     if not chips:

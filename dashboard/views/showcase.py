@@ -1,4 +1,4 @@
-"""A section of the Playground: the talk's prompts, and what each chat model wrote. Answers are text, never drawn."""
+"""A section of the page "Try": the talk's prompts, and what each chat model wrote. Answers are text, never drawn."""
 
 import streamlit as st
 

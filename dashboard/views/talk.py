@@ -31,8 +31,7 @@ def page() -> None:
     left, right = st.columns(2)
     show_bars(left, printed, "HumanEval, as printed in phi-1's figure 2.1")
     show_bars(right, own, "Mini exercises, measured here")
-    if not own:
-        right.info("The three own models are not measured yet: `phizoo quickstart`.")
+    missing = [] if own else ["the quickstart's three models: `phizoo quickstart`"]
     st.subheader("Weight reuse", anchor=False)
     left, right = st.columns(2)
     show_bars(left, talk.weight_reuse_bars(board), "HumanEval, the talk's chart (one run each)")
@@ -40,8 +39,7 @@ def page() -> None:
         grown = talk.grown_bars(board, registry)
         high, low = talk.filter_examples(registry) if registry is not None else ([], [])
     show_bars(right, grown, "Models grown here, and their parents")
-    if not grown:
-        right.info("No grown checkpoint with scores yet: `phizoo train grow --help`.")
+    missing += [] if grown else ["a grown checkpoint with scores: `phizoo train grow --help`"]
     st.subheader("phi-1.5 → phi-2", anchor=False)
     left, right = st.columns(2)
     show_bars(
@@ -53,10 +51,15 @@ def page() -> None:
     )
     own = talk.own_group_bars(board, (*LIFT, *(bar["name"].rsplit(":", 1)[0] for bar in grown)))
     show_bars(right, own, "The same groups measured here")
-    if not own:
-        right.info("Nothing measured here in these groups: `phizoo eval run NAME --task arc_easy,piqa`.")
-    st.subheader("Documents that the filter keeps and drops", anchor=False)
-    show_examples(high, low)
+    missing += [] if own else ["scores in phi-2's groups: `phizoo eval run NAME --task arc_easy,piqa`"]
+    if high or low:
+        st.subheader("Documents that the filter keeps and drops", anchor=False)
+        show_examples(high, low)
+    else:
+        missing.append("a filtered dataset: `phizoo data filter --help`")
+    if missing:
+        with st.expander(f"Not on this machine yet ({len(missing)})"):
+            st.markdown("\n".join(f"- {what}" for what in missing))
 
 
 def _open_cell() -> None:
@@ -74,9 +77,6 @@ def show_bars(column: "st.delta_generator.DeltaGenerator", rows: list[talk.Bar],
 
 def show_examples(high: list[talk.FilterExample], low: list[talk.FilterExample]) -> None:
     """Draws the filter's examples side by side, as text."""
-    if not high and not low:
-        st.info("This machine has no filtered dataset: `phizoo data filter --help`.")
-        return
     for column, title, examples in zip(st.columns(2), ("Kept", "Dropped"), (high, low), strict=True):
         column.markdown(f"**{title}**")
         for example in examples:

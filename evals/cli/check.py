@@ -9,7 +9,7 @@ import click
 from zoo.cli.completion import A_CHECKPOINT, A_TASK, AN_ENGINE
 from zoo.cli.options import AS_JSON, DTYPE, TIER, open_registry, repeated, task_option
 from zoo.cli.output import emit_json, table
-from zoo.errors import CheckFailed, ZooError
+from zoo.errors import CheckFailed, NotResolvedError, ZooError
 
 if TYPE_CHECKING:
     from evals.checks.engine_check import EngineDifference
@@ -63,10 +63,13 @@ def batch(checkpoint: str, tasks: tuple[str, ...], engine: str, limit: int, dtyp
     default=("transformers", "vllm"), show_default=True, help="Give two, such as transformers and llama_cpp.",
 )  # fmt: skip
 @TASKS
+@click.option("--margin", type=click.FloatRange(0, 100, min_open=True), metavar="POINTS",
+              help="Judge the scores instead: EQUIVALENT if they differ by less than this.")  # fmt: skip
 @_common
 def parity(
-    checkpoint: str, engines: tuple[str, ...], tasks: tuple[str, ...], limit: int, dtype: str, as_json: bool
-) -> None:
+    checkpoint: str, engines: tuple[str, ...], tasks: tuple[str, ...], margin: float | None, limit: int, dtype: str,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Compare two engines sample by sample.
 
     Prints the largest difference of a log-probability and the changed answers.
@@ -74,8 +77,10 @@ def parity(
     \b
     phizoo eval check parity phi-1-small-mini --engine transformers --engine vllm
     phizoo eval check parity smollm2-q4 --engine transformers,llama_cpp --task arc_easy
+    phizoo eval check parity smollm2-q4 --engine transformers,llama_cpp --task arc_easy --margin 1 --limit 2000
 
-    Exit code 1 if an answer depends on the engine.
+    Exit code 1 if an answer depends on the engine. With --margin the scores count: exit code 0 if every task's are
+    EQUIVALENT, 1 if the engines are told apart, 3 if the samples decide neither.
     """
     from evals.checks.engine_check import ask_engine, compare_answers
     from evals.engines import connect
@@ -93,11 +98,41 @@ def parity(
         finally:
             engine.close()
     first, second = engines
+    if margin is not None:
+        _judge(chosen, (first, second), by_engine, margin, as_json)
+        return
     differences = [
         compare_answers((f"{task.name} {first}", second), one_side, other_side, TOLERANCE)
         for (task, _), one_side, other_side in zip(chosen, by_engine[first], by_engine[second], strict=True)
     ]
     _report(differences, as_json, "engine")
+
+
+def _judge(
+    chosen: "list[tuple[Task, list[Sample]]]", names: tuple[str, str], by_engine: dict[str, list[Any]], margin: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Prints each task's verdict; CheckFailed if the engines are told apart, NotResolvedError if a task is open."""
+    from evals.decisions.cli.comparing import points
+    from evals.decisions.parity import judge_engines
+    from zoo.metrics import metric_of
+
+    sides = zip(chosen, by_engine[names[0]], by_engine[names[1]], strict=True)
+    judged = [judge_engines(task, samples, names, (one, two), margin) for (task, samples), one, two in sides]
+    if as_json:
+        emit_json(judged)
+    else:
+        for row in judged:
+            unscored = f", {row.unscored} unscored" if row.unscored else ""
+            gap = points(row.difference, metric_of(row.metric))
+            n = f"n={row.difference.n}{unscored}"
+            click.echo(f"{row.task} {row.metric}: {names[0]} - {names[1]} {gap} {n}: {row.verdict}")
+    verdicts = {row.verdict for row in judged}
+    text = f"{' and '.join(names)}, margin {margin:g}"
+    if verdicts & {"BETTER", "WORSE"}:
+        raise CheckFailed(f"the score depends on the engine: {text}. The answers: the same command without --margin")
+    if "NOT RESOLVED" in verdicts:
+        raise NotResolvedError(f"not resolved: {text}; give more samples (--limit) or a wider --margin")
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 from evals.decisions.cli.comparing import end_with_verdict, print_averages
 from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON, open_registry, repeated, task_option
-from zoo.cli.output import emit_json, p_text, table
+from zoo.cli.output import NONE, emit_json, p_text, table
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 
@@ -124,7 +124,9 @@ def _compare_recipes(names: tuple[str, ...], tasks: tuple[str, ...], others: lis
 def _print_rows(comparison: "Comparison") -> None:
     significant = [number for number, row in enumerate(comparison.rows) if _is_significant(row)]
     judged = any(row.equivalence for row in comparison.rows)
-    cells = [(*_cells(row), *((row.verdict,) if judged else ())) for row in comparison.rows]
+    cells = [
+        (*_cells(row), *((row.verdict if row.equivalence else NONE,) if judged else ())) for row in comparison.rows
+    ]
     table(cells, (*COLUMNS, *(("verdict",) if judged else ())), significant)
     click.echo()
     for line in _notes(comparison):

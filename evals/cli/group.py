@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
     "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),
+    "cost": ("evals.decisions.cli.cost:cost", "Show what the scores of a task cost, and the Pareto front."),
+    "items": ("evals.decisions.cli.items:items", "Show which samples of a task decide, and which look mislabelled."),
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),

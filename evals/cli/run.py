@@ -13,7 +13,7 @@ import click
 from evals.cli.engine_options import check_engine, engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table
+from zoo.cli.output import coverage_note, emit_json, score_notes, share_cell, table, wrapped
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 
@@ -222,7 +222,7 @@ def _print_resolution(options: "RunOptions", task: "Task") -> None:
     text = f"n={len(samples)}; the differences that it resolves are known once there is a score"
     if metric_of(task.metrics[0]).is_share:
         text = resolution_text(resolution(plan(task, samples, options.draws)))
-    click.echo(f"{task.name}@{task.protocol}: {text}", err=True)
+    click.echo(wrapped(f"{task.name}@{task.protocol}: {text}", sys.stderr), err=True)
 
 
 def _publish(
@@ -271,6 +271,7 @@ def _row(label: str, run: "FinishedRun", score: "Score", published: bool) -> dic
     names = ("metric", "value", "low", "high", "n", "unscored", "worst", "best", "seeds", "subset")
     kept = {name: getattr(score, name) for name in names}
     where = {"checkpoint": label, "column": protocol.column, "run": score.run, "published": published}
+    where |= {"asked": run.header.samples, "whole": protocol.samples}
     cut = sum(result.truncated > 0 for result in run.results)
     span = (score.value, score.low, score.high, score.n, score.clusters)
     worth = weakest([span])
@@ -310,7 +311,9 @@ def _fields(row: dict[str, Any]) -> tuple[str, ...]:
     notes = [SUBSETS[row["subset"]]] if row["subset"] != "all" else []
     notes += [row["notes"]] if row["notes"] else []
     notes += [row["training_data"]] if row["training_data"] else []
-    notes += ["not published"] if not row["published"] else []
+    if not row["published"]:
+        part = f": {row['asked']:,} of {row['whole']:,} samples" if row["asked"] < row["whole"] else ""
+        notes.append(f"not published{part}")
     notes += [f"{row['truncated']} prompts cut to the context"] if row["truncated"] else []
     notes += [f"{row['unfinished']:,} unfinished"] if row["unfinished"] else []
     notes += [f"{row['disputed']:,} disputed"] if row["disputed"] else []

@@ -11,7 +11,8 @@ from zoo.cli.output import emit_json, note_once, share_cell, table
 from zoo.errors import ZooError, nearest
 
 if TYPE_CHECKING:
-    from evals.records import Result
+    from evals.records import Result, Run
+    from evals.results.history import PastRun
     from zoo.db.audit import Author
 
 
@@ -61,7 +62,8 @@ def runs(renew: bool, checkpoint: str | None, as_json: bool) -> None:
             row["progress"] = f"{row['done']}/{row['asked']}"
         table(
             [(row["run"][:12], *(str(row[field]) for field in fields)) for row in rows],
-            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"), optional=("ENGINE", "STARTED"),
+            ("RUN", "CHECKPOINT", "TASK", "DONE", "ENGINE", "STARTED"),
+            optional=("ENGINE", "STARTED"),
         )
 
 
@@ -103,18 +105,22 @@ def show(run: str, sample_id: str | None, as_json: bool) -> None:
     header = read_header(folder)
     results = read_results(folder / "results.jsonl")
     if sample_id is None:
-        _show_run(msgspec.to_builtins(header), results, as_json, _published_by(header.id))
+        _show_run(msgspec.to_builtins(header), results, as_json, *_published(header))
     else:
         _show_sample(header, results, sample_id, as_json)
 
 
-def _published_by(run_id: str) -> "Author | None":
-    """Who published a run; None if nobody did, or its zoo cannot be asked."""
+def _published(header: "Run") -> "tuple[Author | None, tuple[PastRun, ...]]":
+    """Who published a run, and its cell's history; nobody and none if it is not in the zoo, or that cannot be asked."""
     import contextlib
 
+    from evals.results.history import cell_history
+
     with contextlib.suppress(ZooError), open_registry(readonly=True) as registry:
-        return registry.run_author(run_id)
-    return None
+        author = registry.run_author(header.id)
+        metric = str(header.protocol.get("metric", ""))
+        return author, cell_history(registry, header.checkpoint, header.fingerprint, metric)
+    return None, ()
 
 
 def _show_sample(header: Any, results: "Sequence[Result]", sample_id: str, as_json: bool) -> None:
@@ -156,8 +162,9 @@ def _first(samples: Sequence[str]) -> str:
 
 
 def _show_run(
-    header: dict[str, Any], results: "Sequence[Result]", as_json: bool, author: "Author | None" = None
-) -> None:
+    header: dict[str, Any], results: "Sequence[Result]", as_json: bool, author: "Author | None" = None,
+    history: "tuple[PastRun, ...]" = (),
+) -> None:  # fmt: skip
     from collections import Counter
 
     verdicts = dict(Counter(result.verdict for result in results))
@@ -167,9 +174,20 @@ def _show_run(
         "answer_tokens": sum(result.tokens - result.thought_tokens for result in results),
     }
     if as_json:
+        import msgspec
+
         disputed = sorted({result.sample for result in results if result.disputed})
         by = author.fields() if author else None
-        emit_json({**header, "verdicts": verdicts, **thoughts, "disputed": disputed, "published_by": by})
+        emit_json(
+            {
+                **header,
+                "verdicts": verdicts,
+                **thoughts,
+                "disputed": disputed,
+                "published_by": by,
+                "history": [msgspec.to_builtins(past) for past in history],
+            }
+        )
         return
     for key in ("id", "checkpoint_label", "checkpoint", "task", "fingerprint", "seed", "draws", "samples", "sandbox"):
         click.echo(f"{key:<17} {header[key]}")
@@ -206,6 +224,17 @@ def _show_run(
         click.echo(f"{name:<17} {value}")
     click.echo(f"{'command':<17} {header['command']}")
     click.echo(f"{'published by':<17} {author.text() if author else 'nobody: it is not in the zoo'}")
+    for number, past in enumerate(history if len(history) > 1 else ()):
+        click.echo(f"{'' if number else 'its cell':<17} {_past_line(past, header['id'])}")
+
+
+def _past_line(past: "PastRun", this: str) -> str:
+    """One line of a cell's history: role, score, day, run, engine, and what another version changed."""
+    runs = ", ".join(run[:12] for run in past.runs or (past.run,)) + (" (this)" if past.run == this else "")
+    facts = [share_cell(past.value, past.low, past.high, past.n), past.created[:10], f"run {runs}"]
+    facts += [f"{past.engine} {past.dtype}".strip()] + ([past.measured_at] if past.measured_at else [])
+    changed = f": version {past.version}; {past.changed}" if past.role == "another version" else ""
+    return f"{past.role}: {', '.join(fact for fact in facts if fact)}{changed}"
 
 
 def _groups(task_name: str, metric: str, results: "Sequence[Result]") -> list[tuple[str, str]]:

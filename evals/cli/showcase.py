@@ -42,7 +42,7 @@ def showcase(names: tuple[str, ...], engine: str, system: str, max_tokens: int, 
 
     Without a NAME every chat model of the zoo is asked. Each is asked by its own template, greedily. The speed of the
     skier is checked (28 m/s); the other answers are for a reader. Answers are kept: the same command asks only for
-    what is missing, and the leaderboard's Playground page shows them. This is no measurement, and has no score.
+    what is missing, and the leaderboard's page Try shows them. This is no measurement, and has no score.
     """
     from evals import showcase as talk
 

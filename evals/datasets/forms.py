@@ -9,9 +9,14 @@ must have the same sha256, so a score cannot depend on where the data came from.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from zoo.errors import ZooError
 from zoo.records import Record
 
 Row = dict[str, Any]
+
+
+class MissingSetError(ZooError):
+    """No place that may be read has the set."""
 
 
 class Hub(Record, frozen=True, kw_only=True):

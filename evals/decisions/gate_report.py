@@ -1,5 +1,6 @@
 """Writes a gate's report as Markdown, JUnit XML (as CI servers read it) or JSON, by the file's ending."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,7 +71,7 @@ def junit(report: GateReport) -> str:
 
 def _cell(text: str) -> str:
     """A text for a cell of a Markdown table."""
-    return plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return re.sub(r"([\\|`\[\]<])", r"\\\1", plain(text))
 
 
 WRITERS = {".md": markdown, ".xml": junit, ".json": lambda report: json_text(report) + "\n"}

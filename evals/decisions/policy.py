@@ -21,6 +21,7 @@ import msgspec
 
 from zoo.digest import digest
 from zoo.errors import ZooError, nearest
+from zoo.protocol_names import current_spec
 from zoo.records import Record
 from zoo.visible import plain
 
@@ -119,4 +120,6 @@ def _rule(data: dict[str, Any], where: str) -> Rule:
         raise ZooError(f"{where}: {condition} = 0 can never be shown; give the largest difference that does not matter")
     if subjects[0] == "average" and condition not in OF_AVERAGES:
         raise ZooError(f"{where}: an average takes {', '.join(OF_AVERAGES)}; {condition} is for a task")
-    return Rule(**{subjects[0]: data[subjects[0]].strip()}, condition=condition, number=float(number))
+    subject = data[subjects[0]].strip()
+    task, average = (current_spec(subject), "") if subjects[0] == "task" else ("", subject)
+    return Rule(task=task, average=average, condition=condition, number=float(number))

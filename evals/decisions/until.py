@@ -6,6 +6,7 @@ of it is ever published: samples that were asked until an answer was found are n
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -68,14 +69,14 @@ def run_until_resolved(
     units = _units(list(task.samples()), groups_of(task.name) == "clusters")
     order = random_order(list(units), f"{task.name}@{task.protocol} v{task.version}")
     mean_size, most = sum(map(len, units.values())) / len(units), max(map(len, units.values()))
-    named = [{"model": subject.model} if subject.model else {} for subject in subjects]
-    opened = [
-        connect(subject.engine or options.engine, subject.path, **options.connection, **extra)
-        for subject, extra in zip(subjects, named, strict=True)
-    ]
     totals: list[float] = []
     before, asked, unscored, turns = 0, 0, 0, 0
-    try:
+    with ExitStack() as stack:
+        opened = []
+        for subject in subjects:
+            named = {"model": subject.model} if subject.model else {}
+            opened.append(connect(subject.engine or options.engine, subject.path, **options.connection, **named))
+            stack.callback(opened[-1].close)
         for count in looks(len(order)):
             block = order[before:count]
             ids = tuple(sample for unit in block for sample in units[unit])
@@ -93,9 +94,6 @@ def run_until_resolved(
             tell(now, asked)
             if now.verdict != "NOT RESOLVED":
                 break
-    finally:
-        for engine in opened:
-            engine.close()
     if not totals:
         raise ZooError(f"no sample of {task.name} was scored for both; see why: phizoo eval runs")
     return Resolved(

@@ -40,7 +40,7 @@ class Question(Record, frozen=True, kw_only=True):
     golds: tuple[str, ...] = ()
 
 
-class Cell(Record, frozen=True, kw_only=True):
+class ExportedCell(Record, frozen=True, kw_only=True):
     """One run, or several seeds combined, with all its scores.
 
     scores    of every metric and subset, the headline metric first
@@ -77,7 +77,7 @@ class Cell(Record, frozen=True, kw_only=True):
                 yield header, result
 
 
-def select_cells(registry: Registry, words: Sequence[str]) -> list[Cell]:
+def select_cells(registry: Registry, words: Sequence[str]) -> list[ExportedCell]:
     """The cells that words name, each once.
 
     words   CHECKPOINT, CHECKPOINT/TASK, CHECKPOINT/TASK@PROTOCOL, where names may have * and ?, or a run id's beginning
@@ -156,7 +156,7 @@ def _digests(registry: Registry, name: str, labels: dict[str, str]) -> set[str]:
 def _cell(
     registry: Registry, scores: list[Score], headers: dict[str, dict[str, object]],
     records: dict[str, ProtocolRecord], labels: dict[str, str],
-) -> Cell:  # fmt: skip
+) -> ExportedCell:  # fmt: skip
     first = scores[0]
     runs = [msgspec.convert(headers[run], Run) for run in (first.runs or (first.run,)) if run in headers]
     if not runs:
@@ -174,7 +174,7 @@ def _cell(
         checkpoint = registry.get(first.checkpoint)
     except ZooError:
         checkpoint = None
-    return Cell(
+    return ExportedCell(
         label=labels[first.checkpoint], checkpoint=checkpoint, scores=tuple(scores),
         columns={score.metric: records[score.protocol].column for score in scores if score.protocol in records},
         protocol=msgspec.convert(runs[0].protocol, ProtocolRecord), headers=tuple(runs), results=results,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from evals.environment import versions
-from evals.interchange.cells import Cell
+from evals.interchange.cells import ExportedCell
 from evals.interchange.tool_results import SampleLine
 from evals.records import Result, Run
 from evals.results.task_of_run import commands, name_of_run
@@ -28,7 +28,7 @@ MORE = (
 ELSEWHERE = ("sample", "draw", "text", "answer", "thought")
 
 
-def interval_method(cell: Cell, score: Score) -> str:
+def interval_method(cell: ExportedCell, score: Score) -> str:
     """How a score's 95% interval was computed, in words; see `evals.stats.intervals`."""
     if score.seeds > 1:
         return f"two-way cluster-robust over {score.seeds} seeds and the samples, Wilson's form, Student's t"
@@ -67,7 +67,7 @@ def command_of(header: Run) -> str:
     return header.command if name_of_run(header).imported else " && ".join(commands(header))
 
 
-def own_run(cell: Cell) -> dict[str, Any]:
+def own_run(cell: ExportedCell) -> dict[str, Any]:
     """The fields of a cell's newest run that other formats have no place for."""
     header = cell.run
     return {

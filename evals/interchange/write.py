@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evals.interchange.cells import Cell
+from evals.interchange.cells import ExportedCell
 from evals.interchange.write_every_eval_ever import write_every_eval_ever
 from evals.interchange.write_hub import write_hub
 from evals.interchange.write_inspect import write_inspect
@@ -12,7 +12,7 @@ from evals.interchange.write_lm_eval import write_lm_eval
 from zoo.errors import ZooError
 
 # format -> what writes one cell into a folder, at a moment
-FORMATS: dict[str, Callable[[Cell, Path, int], list[Path]]] = {
+FORMATS: dict[str, Callable[[ExportedCell, Path, int], list[Path]]] = {
     "every-eval-ever": write_every_eval_ever,
     "lm-eval": write_lm_eval,
     "inspect": write_inspect,
@@ -21,7 +21,7 @@ FORMATS: dict[str, Callable[[Cell, Path, int], list[Path]]] = {
 HUB = "huggingface"  # one file an evaluation set, for the cells of one model
 
 
-def write_cells(cells: Sequence[Cell], folder: Path, form: str, now: int | None = None) -> list[Path]:
+def write_cells(cells: Sequence[ExportedCell], folder: Path, form: str, now: int | None = None) -> list[Path]:
     """Writes cells in a format below a folder. Returns the files in the cells' order.
 
     form    a name in FORMATS, or HUB

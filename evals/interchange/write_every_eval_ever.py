@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.engines import SENDS_MESSAGES
-from evals.interchange.cells import Cell, Question
+from evals.interchange.cells import ExportedCell, Question
 from evals.interchange.facts import OWN, as_json, command_of, epoch, interval_method, made_by, own_result, own_run
 from evals.records import Result, Run
 from evals.stats.summary import PASS_AT
@@ -29,7 +29,7 @@ SPLITS = {"validation": "val"}  # train, val or test, the schema says
 ERRORS = ("timeout", "error")
 
 
-def write_every_eval_ever(cell: Cell, folder: Path, now: int) -> list[Path]:
+def write_every_eval_ever(cell: ExportedCell, folder: Path, now: int) -> list[Path]:
     """Writes a cell's record and, where its prompts are known, its sample lines. Returns the files.
 
     now  seconds since 1970, when the record is made
@@ -64,7 +64,7 @@ def write_every_eval_ever(cell: Cell, folder: Path, now: int) -> list[Path]:
     return files
 
 
-def model_id(cell: Cell) -> str:
+def model_id(cell: ExportedCell) -> str:
     """The model as ORGANISATION/NAME: the hub's repository that it came from, or "local/NAME"."""
     source = HUB.fullmatch(cell.checkpoint.source) if cell.checkpoint else None
     if source:
@@ -83,7 +83,7 @@ def _uuid(parts: list[str]) -> str:
     return str(uuid.UUID(bytes=hashlib.sha256("\n".join(parts).encode()).digest()[:16], version=4))
 
 
-def _record(cell: Cell, model: str, evaluation: str, now: int) -> dict[str, Any]:
+def _record(cell: ExportedCell, model: str, evaluation: str, now: int) -> dict[str, Any]:
     tool, version = made_by(cell.run)
     own = {name: as_json(value) if not isinstance(value, str) else value for name, value in own_run(cell).items()}
     details = (
@@ -107,7 +107,7 @@ def _record(cell: Cell, model: str, evaluation: str, now: int) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _model(cell: Cell, model: str) -> dict[str, Any]:
+def _model(cell: ExportedCell, model: str) -> dict[str, Any]:
     engine, checkpoint = cell.run.backend, cell.checkpoint
     details = {
         "deployment_type": "unknown" if engine.engine in SENDS_MESSAGES or checkpoint is None else "self_deployed",
@@ -132,7 +132,7 @@ def result_id(score: Score) -> str:
     return score.metric if score.subset == "all" else f"{score.metric}/{score.subset}"
 
 
-def _result(cell: Cell, score: Score) -> dict[str, Any]:
+def _result(cell: ExportedCell, score: Score) -> dict[str, Any]:
     match, kind = PASS_AT.fullmatch(score.metric), metric_of(score.metric)
     metric = {
         "evaluation_description": cell.columns.get(score.metric, f"{score.task} {score.metric}"),
@@ -173,7 +173,7 @@ def _result(cell: Cell, score: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _generation(cell: Cell) -> dict[str, Any]:
+def _generation(cell: ExportedCell) -> dict[str, Any]:
     protocol, decoding = cell.protocol, cell.protocol.decoding
     arguments: dict[str, Any] = {
         name: decoding[name] for name in ("temperature", "top_p", "max_tokens") if name in decoding
@@ -198,7 +198,7 @@ def _generation(cell: Cell) -> dict[str, Any]:
     return {"generation_args": arguments, "additional_details": details}
 
 
-def _lines(cell: Cell, model: str, evaluation: str) -> Iterator[dict[str, Any]]:
+def _lines(cell: ExportedCell, model: str, evaluation: str) -> Iterator[dict[str, Any]]:
     """A line for each sample, draw and metric of the scores on all samples, in the results' order."""
     whole = [score for score in cell.scores if score.subset == "all" and not _only_combines(score)]
     hashes: dict[str, str] = {}

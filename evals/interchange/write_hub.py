@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.interchange.cells import Cell
+from evals.interchange.cells import ExportedCell
 from evals.interchange.facts import as_json, iso, made_by
 from zoo.digest import whole_file
 from zoo.metrics import metric_of
@@ -19,7 +19,7 @@ from zoo.records import Score
 FOLDER = ".eval_results"
 
 
-def write_hub(cells: Sequence[Cell], folder: Path) -> list[Path]:
+def write_hub(cells: Sequence[ExportedCell], folder: Path) -> list[Path]:
     """Writes the files of one model's cells below a folder. Returns them; cells without a set on the hub are left out."""
     by_set: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
@@ -34,11 +34,11 @@ def write_hub(cells: Sequence[Cell], folder: Path) -> list[Path]:
     return files
 
 
-def _entries(cell: Cell) -> list[dict[str, Any]]:
+def _entries(cell: ExportedCell) -> list[dict[str, Any]]:
     return [_entry(cell, score) for score in cell.scores if score.subset == "all"]
 
 
-def _entry(cell: Cell, score: Score) -> dict[str, Any]:
+def _entry(cell: ExportedCell, score: Score) -> dict[str, Any]:
     tool, version = made_by(cell.run)
     kind = metric_of(score.metric)
     unit = (

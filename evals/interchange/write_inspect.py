@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evals.interchange.cells import Cell, Question
+from evals.interchange.cells import ExportedCell, Question
 from evals.interchange.facts import OWN, as_json, command_of, iso, made_by, own_result, own_run, standard_error
 from evals.records import Result, Run
 from zoo.digest import whole_file
@@ -26,7 +26,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip member's date: the same log has the sa
 STOPS = {"stop": "stop", "length": "max_tokens"}
 
 
-def write_inspect(cell: Cell, folder: Path, now: int, form: str = "eval") -> list[Path]:
+def write_inspect(cell: ExportedCell, folder: Path, now: int, form: str = "eval") -> list[Path]:
     """Writes a cell's log. Returns the file.
 
     form    "eval" (an archive) or "json"
@@ -72,7 +72,7 @@ def _summary(sample: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "metadata": {}, "completed": True, **({"error": "unscored"} if "error" in sample else {})}
 
 
-def _log(cell: Cell) -> dict[str, Any]:
+def _log(cell: ExportedCell) -> dict[str, Any]:
     """The log without samples: what was run, how, and the scores."""
     header, protocol = cell.run, cell.protocol
     whole = [score for score in cell.scores if score.subset == "all"]
@@ -122,7 +122,7 @@ def _score(score: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _samples(cell: Cell) -> Iterator[dict[str, Any]]:
+def _samples(cell: ExportedCell) -> Iterator[dict[str, Any]]:
     """A sample for each line, the runs of several seeds as further epochs."""
     epochs: dict[str, int] = {}
     model = f"{cell.run.backend.engine}/{cell.label}"
@@ -132,7 +132,9 @@ def _samples(cell: Cell) -> Iterator[dict[str, Any]]:
             yield _sample(cell, header, result, question, epochs[result.sample], model)
 
 
-def _sample(cell: Cell, header: Run, result: Result, question: Question, epoch: int, model: str) -> dict[str, Any]:
+def _sample(
+    cell: ExportedCell, header: Run, result: Result, question: Question, epoch: int, model: str
+) -> dict[str, Any]:
     key = f"{header.id} {result.sample} {epoch}"
     asked: list[dict[str, Any]] = [
         {"id": _id(f"{key} {number}"), "role": message.role, "content": message.content}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evals.interchange.cells import Cell, Question
+from evals.interchange.cells import ExportedCell, Question
 from evals.interchange.facts import OWN, as_json, command_of, epoch, own_result, own_run, standard_error
 from evals.records import Result
 from zoo.digest import digest, whole_file, write_json
@@ -26,7 +26,7 @@ RELEASE = "0.4.13"  # whose form this is
 HARNESS = "lm-eval"  # the protocols that are the harness's own
 
 
-def write_lm_eval(cell: Cell, folder: Path, now: int) -> list[Path]:
+def write_lm_eval(cell: ExportedCell, folder: Path, now: int) -> list[Path]:
     """Writes a cell's results and samples. Returns the files.
 
     now     seconds since 1970: the date in the names, which the harness's readers take the newest of
@@ -48,7 +48,7 @@ def write_lm_eval(cell: Cell, folder: Path, now: int) -> list[Path]:
     return [results, samples]
 
 
-def _task_name(cell: Cell) -> str:
+def _task_name(cell: ExportedCell) -> str:
     """The task's name; a protocol that is not the harness's own is named too, without the characters of file names."""
     if cell.protocol.name == HARNESS:
         return cell.protocol.task
@@ -59,7 +59,7 @@ def _key(score: Score, kind: str = "") -> str:
     return f"{score.metric}{kind},none"
 
 
-def _header(cell: Cell, task: str, now: int, task_hash: str) -> dict[str, Any]:
+def _header(cell: ExportedCell, task: str, now: int, task_hash: str) -> dict[str, Any]:
     protocol, header, engine = cell.protocol, cell.run, cell.run.backend
     whole = [score for score in cell.scores if score.subset == "all"]
     row: dict[str, Any] = {"name": task, "alias": task, "sample_len": whole[0].n + whole[0].unscored}
@@ -99,7 +99,7 @@ def _header(cell: Cell, task: str, now: int, task_hash: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
+def _rows(cell: ExportedCell) -> Iterator[dict[str, Any]]:
     """One row for each sample, with its draws of all seeds as responses."""
     draws: dict[str, list[Result]] = {}
     for _, result in cell.lines:
@@ -109,7 +109,7 @@ def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
             yield _row(cell, number, sample, results, question)
 
 
-def _row(cell: Cell, number: int, sample: str, results: list[Result], question: Question) -> dict[str, Any]:
+def _row(cell: ExportedCell, number: int, sample: str, results: list[Result], question: Question) -> dict[str, Any]:
     chosen = cell.protocol.decoding == {}
     doc = {"id": sample, "question": question.question}
     scored = [result for result in results if result.score is not None]

@@ -67,9 +67,11 @@ def differences(before: Sequence[Result], after: Sequence[Result]) -> list[Sampl
 
 def _same(was: Result, now: Result) -> bool:
     close = len(was.logprobs) == len(now.logprobs) and all(
-        abs(first - second) <= SAME_LOGPROB for first, second in zip(was.logprobs, now.logprobs, strict=True)
+        abs(first - second) <= SAME_LOGPROB + 1e-5 * abs(first)
+        for first, second in zip(was.logprobs, now.logprobs, strict=True)
     )
-    return was.score == now.score and was.text == now.text and close
+    read = was.verdict == now.verdict == "read"  # a likelihood: its score is the log-probability itself
+    return (read or was.score == now.score) and was.text == now.text and close
 
 
 def _text(result: Result | None) -> str:

@@ -90,11 +90,11 @@ def _encode(header: Run, task: Task, sample: Sample, tokens: Any) -> SampleView:
         # as the engines do: a prompt keeps at least half of the context
         room = max(context - task.decoding.max_tokens, context // 2)
         return SampleView(prompt=prompt, tokens=tokens.prompt(prompt, task.decoding, room).tokens)
-    asked = task.pairs(sample)
-    pairs = tokens.pairs(ChoiceRequest(sample=sample.id, pairs=asked, whole=task.kind == "likelihood"), context)
-    texts = [text for _, text in asked] if len(asked) == len(pairs) else [asked[0][1]] * len(pairs)
-    choices = tuple(
-        ChoiceView(text=text, tokens=pair.tokens[pair.start :]) for text, pair in zip(texts, pairs, strict=True)
-    )
+    asked, whole = task.pairs(sample), task.kind == "likelihood"
+    pairs = tokens.pairs(ChoiceRequest(sample=sample.id, pairs=asked, whole=whole), context)
+    ends = [pair.tokens[pair.start :] for pair in pairs]
+    if whole:  # read in pieces where it is longer than the context
+        ends = [sum(ends, start=())]
+    choices = tuple(ChoiceView(text=text, tokens=end) for (_, text), end in zip(asked, ends, strict=True))
     first = pairs[0]
     return SampleView(prompt=prompt, tokens=first.tokens[: first.start], choices=choices)

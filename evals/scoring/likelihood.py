@@ -20,9 +20,16 @@ def bits_per_byte(nats: float, size: int) -> float:
     return nats / log(2) / size
 
 
+def join_pieces(pieces: Sequence[Choice]) -> Choice:
+    """The pieces in which one answer was read, as one."""
+    return Choice(
+        logprob=sum(piece.logprob for piece in pieces), tokens=sum(piece.tokens for piece in pieces),
+        greedy=all(piece.greedy for piece in pieces),
+    )  # fmt: skip
+
+
 def judge(sample: Sample, read: Sequence[Choice]) -> Scored:
-    """The bits per byte of a sample's one continuation, which may have been read in pieces."""
-    nats = -sum(piece.logprob for piece in read)
-    size, tokens = len(sample.choices[0].encode()), sum(piece.tokens for piece in read)
-    detail = f"{nats:.4f} nats, {size} bytes, {tokens} tokens"
-    return Scored(metrics={BITS_PER_BYTE: bits_per_byte(nats, size)}, detail=detail)
+    """The bits per byte of a sample's one continuation."""
+    (answer,), size = read, len(sample.choices[0].encode())
+    detail = f"{-answer.logprob:.4f} nats, {size} bytes, {answer.tokens} tokens"
+    return Scored(metrics={BITS_PER_BYTE: bits_per_byte(-answer.logprob, size)}, detail=detail)

@@ -9,6 +9,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from functools import partial
 
 from evals.datasets.forms import EvalSet, Hub, labelled, olmo
+from evals.datasets.load import other_rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.scoring.choices import each_choice, judge
 from evals.task import ShotSource, Task
@@ -43,7 +44,7 @@ PROTOCOLS = {
         protocol="lm-eval", samples=partial(read_samples, "arc_challenge"), prompt=prompt, pairs=each_choice(prompt),
         judge=judge(METRICS), metrics=METRICS, data="arc_challenge", split="test", licence="CC-BY-SA-4.0",
         paper="arXiv:1803.05457", size=1172, chance=0.25,
-        source=ShotSource(read=partial(read, "arc_challenge")),
+        source=ShotSource(read=partial(read, "arc_challenge"), rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from evals.datasets.forms import EvalSet, Hub, Row, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -62,7 +62,7 @@ PROTOCOLS = {
         protocol="lm-eval", samples=partial(read_samples, "arc_easy"), prompt=prompt, pairs=each_choice(prompt),
         judge=judge(METRICS), metrics=METRICS, data="arc_easy", split="test", licence="CC-BY-SA-4.0",
         paper="arXiv:1803.05457", size=2376, chance=0.25,
-        source=ShotSource(read=partial(read, "arc_easy")),
+        source=ShotSource(read=partial(read, "arc_easy"), rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

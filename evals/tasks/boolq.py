@@ -15,7 +15,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -79,7 +79,7 @@ LM_EVAL = Task(
     name="boolq", version=1, kind="choices", about="yes or no, answered by a passage", protocol="lm-eval",
     samples=partial(samples, "boolq_titled"), prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
     metrics=METRICS, data="boolq_titled", split="validation", licence="CC-BY-SA-3.0", paper="arXiv:1905.10044",
-    size=3270, chance=0.5, source=ShotSource(read=read, spare=True),
+    size=3270, chance=0.5, source=ShotSource(read=read, rows=other_rows, spare=True),
 )  # fmt: skip
 NO_TITLE = replace(LM_EVAL, protocol="no-title", samples=partial(samples, "boolq"), data="boolq")
 PROTOCOLS = {"lm-eval": LM_EVAL, "no-title": NO_TITLE}

@@ -10,7 +10,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -53,7 +53,7 @@ PROTOCOLS = {
         name="commonsense_qa", version=1, kind="choices", about="everyday concepts, five choices shown, a letter asked",
         protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="commonsense_qa", split="validation", licence="MIT", paper="arXiv:1811.00937", size=1221,
-        chance=0.2, source=ShotSource(read=read, spare=True),
+        chance=0.2, source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

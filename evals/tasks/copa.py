@@ -9,7 +9,7 @@ lm-evaluation-harness 0.4.13 (copa, version 1): only acc.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
 from evals.task import ShotSource, Task, bare_question
@@ -42,6 +42,6 @@ PROTOCOLS = {
         name="copa", version=1, kind="choices", about="the likelier cause or effect, two choices", protocol="lm-eval",
         samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
         data="copa", split="validation", licence="BSD-2-Clause", paper="arXiv:1905.00537", size=100, chance=0.5,
-        source=ShotSource(read=read, spare=True),
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Hub, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -70,7 +70,7 @@ PROTOCOLS = {
         name="hellaswag", version=1, kind="choices", about="how a scene goes on, four endings", protocol="lm-eval",
         samples=samples, prompt=bare_question, pairs=each_choice(bare_question), judge=judge(METRICS), metrics=METRICS,
         data="hellaswag", split="validation", licence="MIT", paper="arXiv:1905.07830", size=10042, chance=0.25,
-        source=ShotSource(read=read, spare=True),
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.records import Decoding, Sample, Scored
 from evals.scoring.chat_letter import read_letter
 from evals.scoring.choices import each_choice, judge
@@ -101,7 +101,7 @@ def _task(protocol: str, shots: int) -> Task:
         protocol=protocol, samples=samples, prompt=prompt, parts=parts, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, shots=shots, groups="strata", data="mmlu", split="test", licence="MIT",
         paper="arXiv:2009.03300", size=14042, chance=0.25,
-        source=None if shots else ShotSource(read=read, split="dev", first=True),
+        source=None if shots else ShotSource(read=read, rows=other_rows, split="dev", first=True),
     )  # fmt: skip
 
 
@@ -131,7 +131,8 @@ CLOZE = Task(
     name="mmlu", version=1, kind="choices", about="exam questions of 57 subjects, a choice's text asked",
     protocol="cloze", samples=samples_cloze, prompt=prompt_cloze, parts=parts_cloze, pairs=each_choice(prompt_cloze),
     judge=judge(CLOZE_METRICS), metrics=CLOZE_METRICS, groups="strata", data="mmlu", split="test", licence="MIT",
-    paper="arXiv:2009.03300", size=14042, chance=0.25, source=ShotSource(read=read_cloze, split="dev", first=True),
+    paper="arXiv:2009.03300", size=14042, chance=0.25,
+    source=ShotSource(read=read_cloze, rows=other_rows, split="dev", first=True),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Hub, Row, labelled, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -55,7 +55,7 @@ PROTOCOLS = {
         protocol="lm-eval", samples=samples, prompt=bare_question, pairs=each_choice(bare_question),
         judge=judge(METRICS), metrics=METRICS, data="openbookqa", split="test", licence="Apache-2.0",
         paper="arXiv:1809.02789", size=500, chance=0.25,
-        source=ShotSource(read=read),
+        source=ShotSource(read=read, rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -9,7 +9,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -55,7 +55,7 @@ PROTOCOLS = {
         name="piqa", version=1, kind="choices", about="everyday physical goals, two ways each", protocol="lm-eval",
         samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS), metrics=METRICS, data="piqa",
         split="validation", licence="AFL-3.0", paper="arXiv:1911.11641", size=1838, chance=0.5,
-        source=ShotSource(read=read, spare=True),
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -12,7 +12,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -60,7 +60,7 @@ PROTOCOLS = {
         name="sciq", version=1, kind="choices", about="science exam questions with a supporting text",
         protocol="lm-eval-validation", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="sciq", split="validation", licence="CC-BY-NC-3.0", paper="arXiv:1707.06209", size=1000,
-        chance=0.25, source=ShotSource(read=read),
+        chance=0.25, source=ShotSource(read=read, rows=other_rows),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval-validation"]

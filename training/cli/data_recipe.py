@@ -25,7 +25,7 @@ def recipe(name: str | None, smoke: bool, dry_run: bool, as_json: bool) -> None:
     phizoo data recipe web-tokens
     phizoo data recipe phi-1.5-web-mini --dry-run
     """
-    from training.data.plan import TABLE, is_real, plan
+    from training.data.plan import TABLE, is_real, models_of, plan
 
     if name is None:
         rows = [(one, made.about) for one, made in TABLE.datasets.items() if made.about]
@@ -39,6 +39,8 @@ def recipe(name: str | None, smoke: bool, dry_run: bool, as_json: bool) -> None:
         emit_json(lines)
         return
     real = is_real(name)
+    if not (dry_run or real):
+        _check_models(models_of(name))
     for line in lines:
         click.secho(f"$ phizoo {line}", fg="cyan")
         sys.stdout.flush()
@@ -46,6 +48,15 @@ def recipe(name: str | None, smoke: bool, dry_run: bool, as_json: bool) -> None:
             _run(line)
     if real:
         click.echo("Not run: put your values for the words in capitals, and run them where the sources can be reached.")
+
+
+def _check_models(names: list[str]) -> None:
+    """Raises ZooError, before hours of other data, where the zoo has no checkpoint of a name that writes some."""
+    from zoo.cli.options import open_registry
+
+    with open_registry(readonly=True) as registry:
+        for name in names:
+            registry.get(name)
 
 
 def _run(line: str) -> None:

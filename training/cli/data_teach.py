@@ -7,14 +7,14 @@ import click
 
 from training.cli.data_options import NAME, SEED, print_made, scaled
 from zoo.api_key import key_for
-from zoo.cli.completion import A_DATASET
-from zoo.cli.options import AS_JSON
+from zoo.cli.completion import A_CHECKPOINT, A_DATASET, AN_ENGINE
+from zoo.cli.options import AS_JSON, repeated
 from zoo.cli.output import cell, emit_json
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 
 if TYPE_CHECKING:
     from training.data.build import MadeDataset
-    from training.data.quality.labeller import Asker, LabellingCost, LabelQuestion
+    from training.data.quality.labeller import Asker, LabellingCost, LabelQuestion, Teacher
     from training.data.quality.ledger import CostEstimate
 
 
@@ -104,14 +104,25 @@ def _print_estimate(cost: "CostEstimate", budget: float | None, as_json: bool) -
 
 
 @click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(["textbooks", "exercises", "knowledge"]))
+@click.argument("kind", metavar="KIND", type=click.Choice(["textbooks", "exercises", "knowledge", "rephrase"]))
+@click.argument("source", required=False, default="", metavar="[DATASET]", shell_complete=A_DATASET)
 @NAME
-@click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True, help="Documents to keep.")
+@click.option("--documents", type=click.IntRange(min=1), default=20_000, show_default=True,
+              help="Documents to keep; for rephrase, documents of DATASET to rewrite.")  # fmt: skip
+@repeated("--format", "formats", metavar="FORMAT",
+          help="rephrase: table, faq, math or tutorial; may be given again.")  # fmt: skip
+@click.option("--checkpoint", default="", shell_complete=A_CHECKPOINT,
+              help="rephrase: a chat model of the zoo that writes on this machine, instead of --url.")  # fmt: skip
+@click.option("--engine", default="auto", show_default=True, shell_complete=AN_ENGINE,
+              help="With --checkpoint: the engine that runs it.")  # fmt: skip
 @endpoint_options
 @click.option("--seed", default=0, show_default=True, help="Another seed gives other documents.")
 @scaled
 @AS_JSON
-def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, **endpoint: Any) -> None:
+def synthesise(
+    kind: str, source: str, name: str, documents: int, formats: tuple[str, ...], checkpoint: str, engine: str,
+    seed: int, as_json: bool, **endpoint: Any,
+) -> None:  # fmt: skip
     """Write exercises or textbook passages, and test their code.
 
     KIND is textbooks or exercises, or with --url knowledge: texts on general knowledge and common sense, as phi-1.5's,
@@ -120,13 +131,22 @@ def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, *
     skill, audience and form until a combination gives nothing new; each document records its prompt, seed, teacher
     and cost.
 
+    rephrase rewrites the documents of DATASET in each format, by a model behind --url or a chat model of the zoo. A
+    text that copies its source, is cut off, or is not in the form is dropped; each is counted.
+
     \b
     phizoo data synthesise exercises --name exercises --documents 20000
+    phizoo data synthesise rephrase web-clean --format faq --checkpoint smollm2 --name web-faq
     phizoo data synthesise exercises --url URL --model big --price 0.15,0.60 --budget 20usd --name exercises
     """
     from training.data.synthesis import teach
     from training.data.synthesis.synthesize import synthesize
 
+    if kind == "rephrase":
+        _print(*_rephrase(source, name, formats, documents, seed, (checkpoint, engine), endpoint), as_json)
+        return
+    if source or formats or checkpoint:
+        raise ZooError(f"DATASET, --format and --checkpoint belong to rephrase, not to {kind}")
     if asker := _asker(teach.QUESTIONS[kind], endpoint):
         made, spending = teach.teach(kind, name, documents, seed, asker)
     elif kind == "knowledge":
@@ -134,6 +154,49 @@ def synthesise(kind: str, name: str, documents: int, seed: int, as_json: bool, *
     else:
         made, spending = synthesize(kind, name, documents, seed), None  # type: ignore[arg-type]
     _print(made, spending, as_json)
+
+
+def _rephrase(
+    source: str, name: str, formats: tuple[str, ...], documents: int, seed: int, local: tuple[str, str],
+    endpoint: dict[str, Any],
+) -> "tuple[MadeDataset, LabellingCost | None]":  # fmt: skip
+    """The rewritings of a dataset by an endpoint or by a checkpoint, of which exactly one is given."""
+    from training.data.synthesis.rephrase import FORMATS, QUESTION, rephrase
+
+    if not source:
+        raise ZooError("rephrase needs the dataset to rewrite: phizoo data synthesise rephrase DATASET --format faq …")
+    for each in formats:
+        if each not in FORMATS:
+            raise unknown("format", each, FORMATS, ", ".join(FORMATS))
+    if not formats:
+        raise ZooError(f"rephrase needs --format: {', '.join(FORMATS)}; may be given again")
+    checkpoint, engine = local
+    if bool(checkpoint) == bool(endpoint["url"]):
+        raise ZooError("rephrase needs a model that writes: --checkpoint NAME of the zoo, or --url, and not both")
+
+    teacher = _open_checkpoint(checkpoint, engine, QUESTION) if checkpoint else _asker(QUESTION, endpoint)
+    assert teacher is not None  # a --url is given
+    return rephrase(source, name, formats, documents, seed, teacher)
+
+
+def _open_checkpoint(name: str, engine: str, question: "LabelQuestion") -> "Teacher":
+    """A chat model of the zoo as the teacher. Raises ZooError for an endpoint's engine, and for a base model."""
+    from evals.cli.engine_options import check_engine
+    from evals.engines import SENDS_MESSAGES
+    from evals.engines.fastest import AUTO, fastest_engine
+    from training.data.synthesis.local_teacher import LocalTeacher
+    from zoo.cli.options import open_registry
+
+    check_engine(engine)
+    if engine in SENDS_MESSAGES:
+        raise ZooError(f"--engine {engine} runs no checkpoint of the zoo; for an endpoint give --url")
+    with open_registry(readonly=True) as registry:
+        checkpoint = registry.get(name)
+        folder = registry.path(checkpoint)
+    if engine == AUTO:
+        engine, reason = fastest_engine(folder)
+        click.echo(f"{checkpoint.label}: engine {engine}: {reason}", err=True)
+    return LocalTeacher(checkpoint.label, checkpoint.digest, folder, engine, question, {})
 
 
 def _print(made: "MadeDataset", spending: "LabellingCost | None", as_json: bool) -> None:

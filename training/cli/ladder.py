@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.option("--scale", type=click.Choice(["full", "quick", "smoke"]), default="full", show_default=True,
+@click.option("--scale", type=click.Choice(["full", "quick", "smoke", "rephrase"]), default="full", show_default=True,
               help="Size of the study.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("ladder"), show_default=True,
               help="Folder of the report.")  # fmt: skip
@@ -34,7 +34,8 @@ def ladder(scale: str, out: Path, report_only: bool, no_data: bool, jobs: int) -
     from zoo.registry import open_registry
 
     if not (no_data or report_only):
-        for line in [*(line for line in STEPS if line.startswith("data ")), *DATA_LINES]:
+        steps = [*(line for line in STEPS if line.startswith("data ")), *DATA_LINES, *SCALES[scale].more_lines]
+        for line in steps:
             click.secho(f"$ phizoo {line}", fg="cyan")
             if code := run(shlex.split(line)):
                 sys.exit(code)

@@ -14,13 +14,15 @@ from zoo.records import Record
 class DatasetRecipe(Record, frozen=True):
     """One dataset's commands, and the datasets that must be there first.
 
-    real  made from published sources that are not on this machine, with a teacher's address: printed, never run
+    real   made from published sources that are not on this machine, with a teacher's address: printed, never run
+    model  the checkpoint of the zoo that writes it; empty: none
     """
 
     lines: tuple[str, ...]
     needs: tuple[str, ...] = ()
     about: str = ""
     real: bool = False
+    model: str = ""
 
 
 class DatasetRecipes(Record, frozen=True):
@@ -73,3 +75,13 @@ def _ordered(names: Iterable[str]) -> list[str]:
     for name in names:
         visit(name)
     return list(done)
+
+
+def models_of(name: str) -> list[str]:
+    """The checkpoints of the zoo that write a dataset, or one that it needs.
+
+    >>> models_of("rephrase-tokens"), models_of("web-tokens")
+    (['smollm2'], [])
+    """
+    wanted = [source.name for source in load(name).data.sources] if name in RECIPES else [name]
+    return list(dict.fromkeys(model for part in _ordered(wanted) if (model := recipe_of(part).model)))

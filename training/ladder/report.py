@@ -27,7 +27,7 @@ from training.ladder.measures import (
     score,
     scores_apart,
 )
-from training.ladder.rungs import DATA_ARMS, KINDS, Rung, Scale, growth_arms, kind_bits, run_of, rungs
+from training.ladder.rungs import KINDS, Rung, Scale, data_arms, growth_arms, kind_bits, run_of, rungs
 from zoo.cli import output
 from zoo.errors import ZooError
 from zoo.records import Record
@@ -102,7 +102,7 @@ def data_table(scale: Scale, ran: Sequence[RungResult]) -> LadderTable:
     """Study 1: what each step of the data ladder adds."""
     rows, findings = [], []
     before: list[RungResult] = []
-    for arm in DATA_ARMS:
+    for arm in data_arms(scale):
         runs = runs_of_arm(ran, "data", arm)
         apart = scores_apart(runs, before)[0] if before else EMPTY
         gold = [cell for kind in scale.bits for cell in (bits(runs, kind), _step(runs, before, kind))]

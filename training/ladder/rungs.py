@@ -59,6 +59,8 @@ class Scale(Record, frozen=True, kw_only=True):
     steps  of the larger models; small_steps: of the parents and the data arms
     task   whose score is given
     bits   tasks of gold answers whose bits per byte are given, by what they are of: code, maths, text
+    more_arms   arms of the data ladder besides `DATA_ARMS`, each with its sources
+    more_lines  the commands that make these sources
     """
 
     name: str
@@ -75,6 +77,8 @@ class Scale(Record, frozen=True, kw_only=True):
     methods: tuple[Method, ...] = ("scratch", "corner", "tile", "tile-exact", "pad-exact")
     depths: tuple[Depth, ...] = ("copy", "zero")
     task: str = "mini_exercises"
+    more_arms: dict[str, dict[str, float]] = {}
+    more_lines: tuple[str, ...] = ()
     bits: dict[str, str] = msgspec.field(default_factory=SMALL_BITS.copy)
 
     @property
@@ -108,6 +112,11 @@ def rungs(scale: Scale) -> list[Rung]:
     return [*_data(scale), *_parents(scale), *_growth(scale), *_chain(scale)]
 
 
+def data_arms(scale: Scale) -> dict[str, dict[str, float]]:
+    """The arms of the data ladder with their sources, in order."""
+    return DATA_ARMS | scale.more_arms
+
+
 def _rung_name(scale: Scale, *parts: object) -> str:
     text = "-".join(str(part) for part in ("ladder", scale.name, *parts))
     return text.replace("+ ", "plus-").replace(" ", "-").replace("/", "-")
@@ -139,7 +148,7 @@ def _recipe(
 def _data(scale: Scale) -> Iterator[Rung]:
     for seed in scale.seeds:
         before = ""
-        for arm, sources in DATA_ARMS.items():
+        for arm, sources in data_arms(scale).items():
             name = _rung_name(scale, "data", arm, f"s{seed}")
             finetune = arm == "+ exercises"
             steps = scale.finetune_steps if finetune else scale.small_steps

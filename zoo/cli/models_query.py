@@ -25,22 +25,25 @@ if TYPE_CHECKING:
 @click.option("--dataset", shell_complete=A_DATASET, metavar="NAME", help="Trained on this dataset (name or digest).")
 @click.option("--min-parameters", type=QUANTITY, help="At least this many parameters, such as 50M.")
 @click.option("--max-parameters", type=QUANTITY, help="At most this many parameters, such as 500M.")
+@click.option("--sort", "order", default="name", show_default=True, metavar="ORDER",
+              help="name, newest, parameters, or a score: humaneval.low puts the surest best first.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many.")
 @AS_JSON
-def find(conditions: tuple[str, ...], limit: int | None, as_json: bool, **filters: Any) -> None:
+def find(conditions: tuple[str, ...], order: str, limit: int | None, as_json: bool, **filters: Any) -> None:
     """Find checkpoints by their properties and scores.
 
-    A condition compares fields (name family licence tag parent dataset source created quantisation version chat
-    parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
-    TASK.high, in 0..1; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
+    A condition compares fields (name family licence tag parent dataset source created quantisation quantised version
+    chat parameters context_tokens training_tokens training_flops bytes) and scores (TASK.low TASK.value
+    TASK.high, in 0..1 or bits per byte; TASK.METRIC.low; TASK.clean.low) with < <= > >= = != or ~ (contains), and
     joins them with and, or, not and parentheses. 3e9, 3B and 350M are numbers.
 
     \b
     Example:  phizoo models find --where 'humaneval.low > 0.4' --where 'parameters < 3e9'
               phizoo models find --where "tag = keep or name ~ mini" --json
+              phizoo models find --max-parameters 500M --licence apache-2.0 --sort humaneval.low
     """
     with open_registry(readonly=True) as registry:
-        checkpoints = registry.find(conditions, limit=limit, **filters)
+        checkpoints = registry.find(conditions, limit=limit, order=order, **filters)
         empty = "No checkpoint matches. All checkpoints: phizoo models list"
         echo_checkpoints(registry, checkpoints, as_json, empty)
 

@@ -51,7 +51,8 @@ def echo_checkpoints(registry: "Registry", checkpoints: "Iterable[Checkpoint]", 
 def _rows(registry: "Registry", checkpoints: "Iterable[Checkpoint]") -> "Iterator[tuple[str, ...]]":
     waiting = iter(checkpoints)
     while page := list(islice(waiting, PAGE)):
-        aliases = aliases_between(registry.database, page[0].name, page[-1].name)
+        names = [record.name for record in page]
+        aliases = aliases_between(registry.database, min(names), max(names))
         for record in page:
             named = ",".join(aliases.get((record.name, record.version), ()))
             yield (

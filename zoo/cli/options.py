@@ -30,16 +30,14 @@ DTYPE: Decorator = click.option(
 
 
 class Quantity(click.ParamType):
-    """A number as people write it: 500M, 1.3B, 3e9."""
+    """A number as people write it: 500M, 1.3B, 3e9, 350_000."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails with an example for a text that is none."""
-        if isinstance(value, int | float):
-            return float(value)
         try:
-            return parse_quantity(value)
+            return parse_quantity(str(value))
         except ZooError as error:
             self.fail(str(error), param, ctx)
 

@@ -6,7 +6,9 @@ Needs nothing but the standard library at import, so that libraries below the co
 import contextlib
 import functools
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -162,6 +164,14 @@ def range_text(first: int, last: int) -> str:
     ('2–5', '3')
     """
     return str(first) if first == last else f"{first}–{last}"
+
+
+def wrapped(text: str, stream: IO[str]) -> str:
+    """A text with line breaks between words, where a terminal would break inside one; elsewhere as it is."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def table(

@@ -6,7 +6,8 @@
     chat = yes                       with a chat template
 
 A score condition holds if any protocol of that task gave such a score, in its newest version and in the run that
-stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1. Values are bound and never become SQL text.
+stands for it (`zoo.choice`). `low`, `value` and `high` are in 0..1, or in the metric's unit. Values are bound and never
+become SQL text.
 """
 
 import math
@@ -16,13 +17,13 @@ from typing import Any, NamedTuple
 
 from zoo.choice import CURRENT
 from zoo.errors import ZooError, nearest
+from zoo.quantity import UNITS
 
 TOKEN = re.compile(
     r"\s*(?:(?P<number>-?(?:[0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[KMBT]?)(?![\w@.]|-[0-9])"
     r"|'(?P<quoted>[^']*)'|\"(?P<doubled>[^\"]*)\""
     r"|(?P<op><=|>=|!=|==|=|<|>|~)|(?P<paren>[()])|(?P<word>[A-Za-z0-9_][\w@.:/+\-]*))"
 )
-UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 EITHER_CASE = ("licence",)  # a licence is written Apache-2.0 and apache-2.0
 BOUNDS = ("low", "value", "high", "n", "unscored")
 SUBSETS = ("all", "clean", "overlapping")
@@ -78,6 +79,17 @@ def parse_condition(text: str, resolve: Resolve, start: int = 0, fields: Fields 
     sql = parser.parse_or()
     if parser.position < len(parser.tokens):
         raise parser.error(f"{parser.tokens[parser.position][1]!r} is where the condition should end")
+    return Condition(sql, parser.values)
+
+
+def parse_order(text: str, resolve: Resolve) -> Condition:
+    """SQL that gives (digest, value) of the checkpoints with a score: `humaneval.low`; the best value of each.
+
+    Raises  ZooError for a field that is no score, with the nearest
+    """
+    parser = _ConditionParser(text, resolve, 0, CHECKPOINTS)
+    clauses, bound = parser.score_field(text)
+    sql = f"SELECT checkpoint, max({bound}) FROM scores WHERE {' AND '.join(clauses)} GROUP BY checkpoint"
     return Condition(sql, parser.values)
 
 
@@ -211,21 +223,26 @@ class _ConditionParser:
         return f"c.id {'NOT IN' if op == '!=' else 'IN'} ({inner})"
 
     def compare_score(self, field: str, op: str, value: float | str) -> str:
+        if op == "~":
+            raise self.error(f"~ compares text, {field} is a number")
+        clauses, bound = self.score_field(field)
+        clauses.append(f"{bound} {op} {self.bind(self.as_number(field, value))}")
+        return f"c.digest IN (SELECT checkpoint FROM scores WHERE {' AND '.join(clauses)})"
+
+    def score_field(self, field: str) -> tuple[list[str], str]:
+        """The clauses that pick the scores of a field such as humaneval.clean.low, and the column it names."""
         task, *middle, bound = field.split(".")
         tasks = self.resolve.tasks()
         if bound not in BOUNDS:
             raise self.error(f"no score field {bound!r} of {task}{nearest(bound, BOUNDS)}, one of {', '.join(BOUNDS)}")
         if task not in tasks:
             raise self.error(f"no scores of task {task!r}{nearest(task, tasks)}")
-        if op == "~":
-            raise self.error(f"~ compares text, {field} is a number")
         subset = next((part for part in middle if part in SUBSETS), "all")
         metrics = [part for part in middle if part not in SUBSETS]
         clauses = [f"task = {self.bind(task)}", f"subset = {self.bind(subset)}"]
         clauses.append(f"chosen = {CURRENT}")
         clauses.append(f"metric = {self.bind('.'.join(metrics))}" if metrics else "headline = 1")
-        clauses.append(f"{bound} {op} {self.bind(self.as_number(field, value))}")
-        return f"c.digest IN (SELECT checkpoint FROM scores WHERE {' AND '.join(clauses)})"
+        return clauses, bound
 
 
 def _plain(value: float | str) -> str:

@@ -58,6 +58,7 @@ class PostgresDatabase:
         self.url, self.readonly, self._role = url, readonly, ""
         self._inside = threading.local()
         self._idle: list[Any] = []  # open connections that nobody uses, the last used last
+        self._closed = False
         try:
             import psycopg
         except ImportError as error:
@@ -92,7 +93,9 @@ class PostgresDatabase:
         try:
             yield connection
         finally:
-            if not connection.closed:
+            if connection.closed or self._closed:
+                connection.close()
+            else:
                 self._idle.append(connection)
 
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
@@ -202,19 +205,20 @@ class PostgresDatabase:
         )
 
     def close(self) -> None:
+        self._closed = True  # what another thread still uses is closed when it gives it back
         while self._idle:
             self._idle.pop().close()
 
 
-def session_settings(url: str, statement_seconds: int = STATEMENT_SECONDS) -> tuple[dict[str, Any], str]:
+def session_settings(url: str, statement_seconds: int | None = None) -> tuple[dict[str, Any], str]:
     """(arguments of a connection that the URL does not name itself, the statement that sets a session's limits).
 
-    statement_seconds  the limit of one statement; 0: none
+    statement_seconds  the limit of one statement; by default STATEMENT_SECONDS, 0: none
     The limits are set after connecting, since a connection pool such as PgBouncer refuses them as options.
     """
     limits = {
         "lock_timeout": LOCK_SECONDS * 1000, "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
-        "statement_timeout": 1000 * statement_seconds,
+        "statement_timeout": 1000 * (STATEMENT_SECONDS if statement_seconds is None else statement_seconds),
         "tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3,
     }  # fmt: skip
     given = urllib.parse.parse_qs(url.partition("?")[2], keep_blank_values=True)
@@ -230,7 +234,11 @@ def connect(url: str) -> Any:
     arguments, settings = session_settings(url)
     address = with_driver(url).replace("postgresql+psycopg", "postgresql", 1)
     connection = psycopg.connect(address, autocommit=True, **arguments)
-    connection.execute(settings.encode())
+    try:
+        connection.execute(settings.encode())
+    except psycopg.Error:
+        connection.close()
+        raise
     return connection
 
 

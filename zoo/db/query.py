@@ -1,10 +1,10 @@
 """Finds checkpoints by what they are, where they come from and how they score."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.db.checkpoints import get_checkpoint, walk
-from zoo.db.condition import Resolve, parse_condition
+from zoo.db.condition import Resolve, parse_condition, parse_order
 from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
 from zoo.records import Checkpoint
@@ -25,11 +25,7 @@ def find(
     filters     keys of FILTERS; a sequence requires all of its values
     limit       at most this many
     """
-    resolve = Resolve(
-        lambda spec: get_checkpoint(database, spec).digest,
-        lambda spec: _dataset_digests(database, spec),
-        lambda: list_tasks(database),
-    )
+    resolve = _resolve(database)
     clauses: list[str] = []
     values: dict[str, Any] = {}
     for text in [*conditions, *_as_conditions(filters)]:
@@ -37,6 +33,33 @@ def find(
         clauses.append(f"({condition.sql})")
         values |= condition.values
     return walk(database, clauses, values, limit)
+
+
+def _resolve(database: Database) -> Resolve:
+    return Resolve(
+        lambda spec: get_checkpoint(database, spec).digest,
+        lambda spec: _dataset_digests(database, spec),
+        lambda: list_tasks(database),
+    )
+
+
+def in_order(database: Database, found: Sequence[Checkpoint], order: str) -> list[Checkpoint]:
+    """Checkpoints in another order than by name; of equal ones, by name.
+
+    order   newest, parameters (the smallest first), or a score such as humaneval.low (the highest first, and those
+            without one last)
+    Raises  ZooError for another order
+    """
+    if order == "newest":
+        return sorted(found, key=lambda checkpoint: checkpoint.created, reverse=True)
+    if order == "parameters":
+        return sorted(found, key=lambda checkpoint: checkpoint.parameters)
+    if "." not in order:
+        known = ("name", "newest", "parameters", *(f"{task}.low" for task in list_tasks(database)))
+        raise unknown("order", order, known, "phizoo models find --help")
+    scored = parse_order(order, _resolve(database))
+    values: Mapping[str, float] = dict(map(tuple, database.rows(scored.sql, **scored.values)))
+    return sorted(found, key=lambda checkpoint: -values.get(checkpoint.digest, float("-inf")))
 
 
 def _as_conditions(filters: dict[str, Any]) -> list[str]:

@@ -250,11 +250,15 @@ def _conversion_folder() -> Path:
     return folder
 
 
-def export(registry: "Registry", spec: str, target: Path, convert: Callable[[Path, Path], str] | None = None) -> Path:
+def export(
+    registry: "Registry", spec: str, target: Path, convert: Callable[[Path, Path], str] | None = None,
+    beside: Callable[[Path], object] | None = None,
+) -> Path:  # fmt: skip
     """Writes a checkpoint as a Hugging Face folder of the user's own, with its model card as README.md.
 
     convert  writes the weights of one folder into another in its own way, and says so in a line for the card; by
              default they are copied
+    beside   writes further files into the folder before it is shown
     Raises ZooError if the folder exists and is not empty
     """
     checkpoint = registry.get(spec)
@@ -277,6 +281,8 @@ def export(registry: "Registry", spec: str, target: Path, convert: Callable[[Pat
         if (folder / "README.md").exists():
             (folder / "README.md").rename(folder / "README-original.md")
         (folder / "README.md").write_text(model_card(registry, checkpoint.label) + note, encoding="utf-8")
+        if beside is not None:
+            beside(folder)
         if target.exists():
             target.rmdir()
         folder.rename(target)

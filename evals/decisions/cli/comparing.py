@@ -22,10 +22,10 @@ def points(difference: "Difference", metric: Metric = SHARE) -> str:
 
     >>> from evals.stats.paired import paired_difference
     >>> points(paired_difference([1.0] * 9 + [0.0], [0.0] * 10))
-    '+90.0 [+37.3, +98.2]'
+    '+90.0 [+37.3 to +98.2]'
     """
     value, low, high = (metric.text(end, "+") for end in (difference.value, difference.low, difference.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low} to {high}]"
 
 
 def print_averages(decided: "PairDecision") -> None:

@@ -45,10 +45,7 @@ def resolve_pair(
 
     opened = [each if each.model else open_subject(registry, each, options.engine) for each in subjects]
     runs = settings.home() / "until-resolved"
-    done = [
-        run_until_resolved(opened, task, options, margin / 100, runs, lambda look, asked: _progress(look, asked))
-        for task in tasks
-    ]
+    done = [run_until_resolved(opened, task, options, margin / 100, runs, _progress) for task in tasks]
     if as_json:
         emit_json(done)
     else:
@@ -63,7 +60,7 @@ def _progress(look: "Look", asked: int) -> None:
 
 
 def _points(look: "Look") -> str:
-    return f"{100 * look.value:+.1f} [{100 * look.low:+.1f}, {100 * look.high:+.1f}]"
+    return f"{100 * look.value:+.1f} [{100 * look.low:+.1f} to {100 * look.high:+.1f}]"
 
 
 def _lines(resolved: "Resolved") -> list[str]:

@@ -3,8 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
-from dashboard.board.answer import answers, left_out
+from dashboard.board.answer import answers, leak_notes, left_out
 from dashboard.board.build import build_board
 from dashboard.board.cells import Board
 from dashboard.board.view import View, select
@@ -31,6 +32,17 @@ def test_one_is_first_with_certainty_only_if_all_others_are_proven_lower(made: S
     (answer,) = answers(board(made, 50.0, 48.0, 20.0))
     assert not answer.certain and len(answer.leaders) == 2
     assert "2 of 3 cannot be told apart at the top: m0 50.0" in answer.text and "164 samples tell" in answer.text
+
+
+def test_a_model_whose_other_row_is_lower_is_not_first_with_certainty(made: SimpleNamespace) -> None:
+    rows = [
+        made.reported("twice", 80.0, facts=OPEN, variant="float16, row 1 of 2"),
+        made.reported("twice", 10.0, facts=OPEN, variant="bfloat16, row 2 of 2"),
+        made.reported("once", 30.0, facts=OPEN),
+    ]
+    (answer,) = answers(build_board(reported=rows))
+    assert not answer.certain and "with certainty" not in answer.text
+    assert "but the same model also has twice (bfloat16, row 2 of 2) 10.0" in answer.text
 
 
 def test_many_leaders_are_counted(made: SimpleNamespace) -> None:
@@ -105,3 +117,23 @@ def test_what_is_left_out_because_it_is_not_known_is_counted(
     rows = [made.reported("known", facts=OPEN), made.reported("nameless", facts=ModelFacts(), parameters=None)]
     assert left_out(build_board(reported=rows), view) == notes
     assert all(row.name != "nameless" for row in select(build_board(reported=rows), view).rows) or not notes
+
+
+def test_of_columns_with_as_many_rows_the_one_that_tells_most_apart_leads(made: SimpleNamespace) -> None:
+    models = [made.checkpoint(name, number) for number, name in enumerate(("low", "high"))]
+    alike, apart = made.protocol(), made.protocol("mini_exercises", "phizoo", prompts_sha256="cd" * 32)
+    scores = [made.score(model, alike, 0.5) for model in models]
+    scores += [made.score(model, apart, value) for model, value in zip(models, (0.1, 0.9), strict=True)]
+    whole = build_board(models, scores, {one.fingerprint: one for one in (alike, apart)})
+    (answer,) = answers(whole)
+    assert answer.text.startswith("Mini exercises") and "high:1 90.0" in answer.text and answer.certain
+
+
+def test_what_a_named_model_saw_in_training_is_said(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol()
+    whole = build_board([mini], [made.score(mini, under, 0.9)], {under.fingerprint: under})
+    (column,), (row,) = whole.columns, whole.rows
+    assert leak_notes((row,), column) == ()
+    leaked = replace(row.cells[column.key], overlaps=12, samples=164, clean=76.6)
+    saw = replace(row, cells={column.key: leaked})
+    assert leak_notes((saw,), column) == ("⚑ mini:1: 12 of 164 seen in training; 76.6 on the unseen.",)

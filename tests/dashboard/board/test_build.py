@@ -4,6 +4,7 @@ import csv
 import io
 from types import SimpleNamespace
 
+import pytest
 from msgspec import structs
 
 from dashboard.board.build import build_board
@@ -17,7 +18,7 @@ from dashboard.escape import latex, markdown
 from evals.stats.summary import derive_summary
 from tests.talk_table import talk_table
 from zoo import published
-from zoo.records import Score, Split
+from zoo.records import ModelFacts, Score, Split
 
 
 def by_origin(made: Board, origin: str) -> list[str]:
@@ -221,6 +222,12 @@ def test_talk_rows_stand_row_for_row_in_one_column_a_benchmark() -> None:
             assert (cell and (cell.value, cell.source)) == (printed and (printed.value, printed.source))
         assert (row.parameters, row.training_tokens, row.date) == (fact.parameters, fact.training_tokens, fact.date)
         assert row.unique_tokens == fact.unique_tokens
+
+
+@pytest.mark.parametrize(("released", "date"), [("2023-02", "2023-02"), ("", "2023-06")])
+def test_a_model_is_dated_by_its_release_not_by_a_later_table(made: SimpleNamespace, released: str, date: str) -> None:
+    (row,) = build_board(reported=[made.reported(date="2023-06", facts=ModelFacts(released=released))]).rows
+    assert (row.date, row.released) == (date, released)
 
 
 def test_no_published_number_is_lost_or_overwritten() -> None:

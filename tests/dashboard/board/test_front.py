@@ -45,3 +45,15 @@ def test_the_json_says_of_each_cell_which_fronts_it_is_on(whole: Board) -> None:
         "small": ["parameters", "flops"], "worse": [], "large": ["parameters", "flops"],
         "sizeless": ["unique", "tokens"], "bounded": [],
     }  # fmt: skip
+
+
+def test_of_bits_per_byte_the_least_is_best_on_a_front_and_in_a_condition(made: SimpleNamespace) -> None:
+    under = made.protocol("lambada_bpb", "gold", metric="bits_per_byte", decoding={})
+    sizes = {"small": (1_000_000, 0.9), "larger": (2_000_000, 0.8), "largest": (3_000_000, 0.85)}
+    models = [made.checkpoint(name, at, parameters=size) for at, (name, (size, _)) in enumerate(sizes.items(), start=1)]
+    scores = [made.score(one, under, sizes[one.name][1], high=1.2) for one in models]
+    board = build_board(models, scores, {under.fingerprint: under})
+    front = column_front(board.rows, board.columns[0], "parameters")
+    assert {row.name for row in board.rows if row.key in front} == {"small", "larger"}
+    shown = select(board, View(suite="all", where="lambada_bpb.value < 0.87"))
+    assert {row.name for row in shown.rows} == {"larger", "largest"}

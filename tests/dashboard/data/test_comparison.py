@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.data.comparison import CheckpointComparison, compare_checkpoints, difference_text
+from dashboard.data.comparison import CheckpointComparison, compare_checkpoints, default_pair, difference_text
 from dashboard.data.notes import board_notes, headline_note, lift_note, lift_steps
 from dashboard.data.source import load_board
 from evals.results.compare import Comparison, compare
@@ -30,6 +30,13 @@ def test_every_checkpoint_is_paired_with_the_first(registry: Registry) -> None:
     assert mini.difference is not None
     assert (mini.kind, mini.difference.n, mini.difference.wins, mini.difference.losses) == ("paired", 320, 199, 0)
     assert len(mini.flips) == 199
+
+
+def test_the_default_pair_is_the_newest_child_and_its_parent(registry: Registry) -> None:
+    digests = {name: registry.get(name).digest for name in reversed(NAMES)}
+    assert default_pair(registry, digests) == (NAMES[2], NAMES[1])
+    assert default_pair(registry, digests, NAMES[1]) == (NAMES[1], NAMES[2])  # no parent: the newest other
+    assert default_pair(registry, {NAMES[0]: digests[NAMES[0]]}) == (NAMES[0], NAMES[0])
 
 
 def test_p_is_adjusted_over_all_lines(registry: Registry) -> None:

@@ -1,6 +1,7 @@
 """`phizoo eval text`: the numbers of a plain forward over the harness's windows, files, datasets, and wrong use."""
 
 import json
+import shutil
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ TEXTS = ["def add(a, b):\n    return a + b\n" * 20, "What is the answer?  Seven.
 
 @pytest.fixture
 def zoo(tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    for name in ("one", "two"):
-        assert phizoo(["models", "add", str(tiny_phi), "--name", name, "--licence", "mit"]) == 0
+    assert phizoo(["models", "add", str(tiny_phi), "--name", "one"]) == 0
     file = tmp_path / "texts.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*TEXTS[:2], "", TEXTS[2]]))
     capsys.readouterr()
@@ -41,7 +41,7 @@ def test_figures_are_those_of_a_plain_forward(
 ) -> None:
     assert phizoo(["eval", "text", str(zoo), "one", "--window", str(room), "--json"]) == 0
     (score,) = json.loads(capsys.readouterr().out)
-    nats, size, words = plain(tiny_phi, room), sum(len(text.encode()) for text in TEXTS), 20 * 8 + 1 + 6 + 7
+    nats, size, words = plain(tiny_phi, room), sum(len(text.encode()) for text in TEXTS), (20 * 7 + 1) + 6 + 7
     assert (score["documents"], score["empty"], score["bytes"], score["words"]) == (3, 1, size, words)
     assert score["window"] == room
     assert score["bits_per_byte"]["value"] == pytest.approx(nats / log(2) / size, rel=1e-4)
@@ -50,7 +50,17 @@ def test_figures_are_those_of_a_plain_forward(
     assert score["bits_per_byte"]["low"] < score["bits_per_byte"]["value"] < score["bits_per_byte"]["high"]
 
 
-def test_the_table_names_texts_models_and_intervals(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_names_texts_models_and_intervals(
+    zoo: Path, tiny_phi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    other = shutil.copytree(tiny_phi, tmp_path / "two")
+    weights = load_file(other / "model.safetensors")
+    weights["model.final_layernorm.bias"] += 0.1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    assert phizoo(["models", "add", str(other), "--name", "two"]) == 0
+    capsys.readouterr()
     assert phizoo(["eval", "text", str(zoo), "one", "two"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "3 documents" in lines[0]

@@ -78,7 +78,7 @@ def test_the_talks_claim_is_one_run_each(made_up: Any, capsys: pytest.CaptureFix
     names = ["published:phi-1 WR+Tile, 36K steps", "published:phi-1 from scratch, 36K steps"]
     assert phizoo(["eval", "compare", *names]) == 0
     out = capsys.readouterr().out
-    assert "+4.3 [-6.4, +14.9]" in out
+    assert "+4.3 [-6.4 to +14.9]" in out
     assert "one run each" in out
     assert "2,112 problems" in out
     assert phizoo(["eval", "compare", *names, "--margin", "1"]) == 3

@@ -362,7 +362,9 @@ def test_the_command_prints_a_table(
     assert phizoo(["eval", "compare", "phi-a", "phi-b", "--flips"]) == 0
     out = capsys.readouterr().out
     assert "task [protocol] metric" in out
-    assert "humaneval [raw] pass@1  55.5  51.2  +4.3 [-2.7, +11.4]      20/13/131  0.30    0.30" in out
+    assert "humaneval [raw] pass@1  55.5  51.2  +4.3 [-2.7 to +11.4]      20/13/131  0.30    0.30" in out
+    assert "phi-a:1 is better on none of 1 benchmark, worse on none, undecided on 1." in out
+    assert "B phi-b:1 (the baseline: every difference is A minus B)" in out
     assert "\x1b" not in out
     assert "No row is significant" in out
     assert "better with phi-a:1, 20 samples" in out

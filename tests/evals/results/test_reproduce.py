@@ -99,3 +99,11 @@ def test_differences_see_score_text_logprob_and_missing() -> None:
     assert differences(same, same) == []
     near = [msgspec.structs.replace(one, logprobs=(-1.00001,)) for one in same]
     assert differences(same, near) == []
+
+
+def test_a_likelihood_may_differ_by_rounding_and_not_by_more() -> None:
+    def line(logprob: float) -> Result:
+        return Result(sample="s", draw=0, score=-logprob / 7, logprobs=(logprob,), verdict="read")
+
+    assert differences([line(-900.0)], [line(-900.004)]) == []
+    assert len(differences([line(-900.0)], [line(-901.0)])) == 1

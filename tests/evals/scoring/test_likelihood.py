@@ -19,7 +19,7 @@ from evals.results.compare import compare
 from evals.results.publish import publish
 from evals.results.ranking import combine_seeds, rank_columns
 from evals.run import FinishedRun, RunOptions, evaluate
-from evals.scoring.likelihood import bits_per_byte, judge
+from evals.scoring.likelihood import bits_per_byte, join_pieces, judge
 from evals.task import Task
 from zoo.admission.scores import score_fault
 from zoo.cli.root import run as phizoo
@@ -87,7 +87,9 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 def test_the_space_before_an_answer_is_a_byte_of_it() -> None:
     sample = Sample(id="s", question="q", choices=(" né",), target=0)
-    read = (Choice(logprob=-4 * log(2), tokens=1, greedy=False), Choice(logprob=-4 * log(2), tokens=2, greedy=True))
+    pieces = (Choice(logprob=-4 * log(2), tokens=1, greedy=False), Choice(logprob=-4 * log(2), tokens=2, greedy=True))
+    read = (join_pieces(pieces),)
+    assert not read[0].greedy
     assert judge(sample, read).metrics == {"bits_per_byte": pytest.approx(2.0)}
     assert "4 bytes, 3 tokens" in judge(sample, read).detail
     assert bits_per_byte(log(2), 1) == 1

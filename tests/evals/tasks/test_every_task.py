@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from evals.checks import task_lint
-from evals.datasets.load import MissingSetError
+from evals.datasets.forms import MissingSetError
 from evals.records import Choice, Sample, Scored
 from evals.sandbox import Program, open_sandbox
 from evals.scoring import likelihood

@@ -5,7 +5,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from zoo.cli.options import RenamedOption, repeated
+from zoo.cli.options import QUANTITY, RenamedOption, repeated
 
 
 @click.command()
@@ -43,3 +43,14 @@ def test_former_names_are_neither_listed_nor_completed() -> None:
 def test_an_error_names_the_new_option() -> None:
     required = click.command()(repeated("--task", "tasks", ("--tasks",), required=True)(lambda tasks: None))
     assert "Missing option '--task'" in CliRunner().invoke(required, []).output
+
+
+@pytest.mark.parametrize(("text", "number"), [("500M", 5e8), ("1.3b", 1.3e9), ("3e9", 3e9), ("350_000", 350_000.0)])
+def test_a_number_is_read_as_people_write_it(text: str, number: float) -> None:
+    assert QUANTITY.convert(text, None, None) == number
+
+
+@pytest.mark.parametrize("text", ["many", "", "1e999", "-5", "5X", "9" * 400])
+def test_a_text_that_is_no_number_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="500M"):
+        QUANTITY.convert(text, None, None)

@@ -1,6 +1,7 @@
 """Formats of numbers, tables in a pipe and on a terminal, one shape of JSON, and no click on the way."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,27 @@ def test_a_table_shows_what_came_from_outside_on_its_own_line(text: str, capsys:
     lines = capsys.readouterr().out.split("\n")
     assert len(lines) == 4
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_list_on_a_narrow_terminal_breaks_no_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = [("phi-1-small-mini-unfiltered:1", "2026-11-29", "0123456789ab"), ("b:1", "2026-11-29", "ba9876543210")]
+    titles = ("NAME", "CREATED", "DIGEST")
+    for width, shown in ((80, True), (44, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        table(rows, titles, optional=("DIGEST",))
+        out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        assert all(len(line) <= width for line in out.splitlines())
+        assert all(row[0] in out and row[1] in out for row in rows)
+        assert ("0123456789ab" in out) is shown and ("hidden at this width: DIGEST" in out) is not shown
+
+
+def test_a_list_that_fits_in_no_way_is_a_block_of_lines_a_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    table([("phi-1-small-mini-unfiltered:1", "2026-11-29")], ("NAME", "CREATED"))
+    assert capsys.readouterr().out == "phi-1-small-mini-unfiltered:1\n  created 2026-11-29\n"

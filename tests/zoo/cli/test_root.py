@@ -1,6 +1,7 @@
 """The console script on terminals that cannot show every character."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -54,3 +55,16 @@ def test_help_is_printed_on_a_plain_terminal() -> None:
     command = [sys.executable, "-m", "zoo.cli", "eval", "run", "--help"]
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("group", ["eval", "models"])
+def test_help_lists_the_daily_commands_first_and_each_command_once(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.run([group, "--help"]) == 0
+    daily, more = capsys.readouterr().out.partition("Every day:")[2].split("More:")
+    command = root.phizoo.get_command(click.Context(root.phizoo), group)
+    assert isinstance(command, root.LazyGroup)
+    listed = [[line.split()[0] for line in part.splitlines() if re.match(r"  \w", line)] for part in (daily, more)]
+    assert listed[0] == list(command.daily)
+    assert sorted(listed[0] + listed[1]) == sorted(command.table)

@@ -130,6 +130,36 @@ def test_filters_and_several_conditions_must_all_hold(registry: Registry) -> Non
         registry.find(name="'\"")
 
 
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        ("name", ["base", "child", "large"]),
+        ("newest", ["large", "child", "base"]),
+        ("parameters", ["base", "child", "large"]),
+        ("humaneval.low", ["large", "child", "base"]),
+        ("humaneval.clean.value", ["large", "child", "base"]),
+        ("humaneval.overlapping.low", ["base", "child", "large"]),
+    ],
+)
+def test_found_checkpoints_stand_in_the_order_asked_for(registry: Registry, order: str, names: list[str]) -> None:
+    assert [one.name for one in registry.find(order=order)] == names
+    assert [one.name for one in registry.find(order=order, limit=1)] == names[:1]
+    assert [one.name for one in registry.find("licence = mit", order=order)] == [n for n in names if n != "large"]
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ("newst", 'no order "newst" .nearest: "newest"'),
+        ("humanevl.low", "no scores of task 'humanevl' .nearest: \"humaneval\""),
+        ("humaneval.lower", "no score field 'lower'"),
+    ],
+)
+def test_an_unknown_order_is_an_error_with_the_nearest(registry: Registry, order: str, said: str) -> None:
+    with pytest.raises(ZooError, match=said):
+        registry.find(order=order)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet=st.sampled_from("abn_. <>=!~()'\"0123456789eKM;-%:@ "), max_size=60))
 def test_whatever_is_typed_it_is_sql_of_ours_or_one_line(text: str) -> None:

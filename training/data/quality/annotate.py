@@ -10,7 +10,7 @@ from training.data.build import Built, Counts, MadeDataset, find, folder_of, mak
 from training.data.document import Document, document_files, drop_document, read_file
 from training.data.quality import labeller
 from training.data.quality.filter import choose_sample
-from training.data.quality.labeller import Asker, LabellingCost
+from training.data.quality.labeller import Asker, LabellingCost, Teacher
 from training.data.quality.labels import ANNOTATOR, EDUCATIONAL, label_by_kind
 from training.data.quality.ledger import CostEstimate, Ledger
 from zoo import settings
@@ -73,7 +73,7 @@ def _find_documents(source: str) -> Dataset:
     return given
 
 
-def open_ledger(asker: Asker, job: str) -> Ledger:
+def open_ledger(asker: Teacher, job: str) -> Ledger:
     """Opens the ledger of a model and a question; a budget applies to one `job`."""
     key = digest([asker.model, labeller.VERSION, asker.question.name, asker.question.text, asker.question.schema])
     return Ledger(settings.datasets_dir() / ".annotations" / f"{key[:16]}.jsonl", job)

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -28,6 +28,7 @@ VERSION = 1
 CHARACTERS = 8_000  # of a text: 2,000 tokens are enough to judge it
 MOST_WRITTEN = 160
 ASKS = 2  # attempts for a text before it counts as unanswered
+CUT, CUT_PROMPT = "length", "truncated"  # reasons of a plain answer that was cut off, or whose text was
 OVERHEAD_BYTES = 512  # tokens that an endpoint adds: roles, template, schema marks
 
 
@@ -37,6 +38,8 @@ class LabelQuestion(Record, frozen=True):
     code          whether texts are to be judged; else they are requests to write
     fenced        whether the texts are shown as Python code
     most_written  the highest number of tokens in an answer
+    schema        of the answer's JSON; empty: the answer is the text itself
+    temperature   of the answer; None: 0 for a judgement, 1 for a text
     """
 
     name: str
@@ -46,6 +49,7 @@ class LabelQuestion(Record, frozen=True):
     code: bool = True
     fenced: bool = True
     most_written: int = MOST_WRITTEN
+    temperature: float | None = None
 
 
 QUESTIONS = read_table("data/quality/questions.toml", dict[str, LabelQuestion])
@@ -69,25 +73,28 @@ def content_digest(text: str) -> str:
 def request_body(text: str, model: str, question: LabelQuestion) -> dict[str, Any]:
     """The request for one text."""
     fenced = question.code and question.fenced
-    return {
+    usual = 0 if question.code else 1
+    body: dict[str, Any] = {
         "model": model,
         "messages": [
             {"role": "system", "content": question.text},
             {"role": "user", "content": f"```python\n{text[:CHARACTERS]}\n```" if fenced else text[:CHARACTERS]},
         ],
-        "temperature": 0 if question.code else 1,
+        "temperature": usual if question.temperature is None else question.temperature,
         "max_tokens": question.most_written,
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": question.schema},
-        },
     }
+    if question.schema:
+        form = {"name": "answer", "strict": True, "schema": question.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+    return body
 
 
 def read_answer(answer: Any, question: LabelQuestion) -> tuple[int, str, str] | None:
     """Points, reason and text of an endpoint's answer, or None if it does not have the required form."""
     try:
         content = answer["choices"][0]["message"]["content"]
+        if not question.schema:
+            return 1, CUT if answer["choices"][0].get("finish_reason") == "length" else "", content or ""
         if question.name == "phi-1":
             verdict = msgspec.convert(parse_json(content, repair=True), _YesNo)
             return 5 * verdict.educational, verdict.reason[:400], ""
@@ -111,6 +118,16 @@ class LabellingCost(Record, frozen=True):
     ledger: float
     job_total: float
     uncertain: float
+
+
+class Teacher(Protocol):
+    """A model that is asked one question about texts: behind an endpoint, or a checkpoint on this machine."""
+
+    model: str
+    question: LabelQuestion
+
+    def ask(self, texts: Sequence[str], ledger: Ledger) -> LabellingCost:
+        """Asks about all texts that have no answer yet; the answers go into the ledger."""
 
 
 class Asker:
