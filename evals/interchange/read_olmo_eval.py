@@ -52,7 +52,8 @@ def read_olmo_eval(path: Path) -> list[TaskResults]:
     return [
         TaskResults(
             tool="olmo-eval" if "instance_metrics" in rows[0] else "olmes", task=task, file=path.name,
-            sha256=file_sha256(path), metrics=metrics, lines=tuple(lines), decoding=_decoding(first), **_header(path, spec),
+            sha256=file_sha256(path), metrics=metrics, lines=tuple(lines), decoding=_decoding(first),
+            **_header(path, spec),
         )
     ]  # fmt: skip
 
