@@ -59,7 +59,7 @@ def _in_newest_form(name: str, draws: Any) -> list[dict[str, Any]]:
 
 
 def _status(outcome: list[Any]) -> str:
-    return OLD_STATUS.get(outcome[0], outcome[0])
+    return OLD_STATUS.get(outcome[0], str(outcome[0]))
 
 
 def _line(path: Path, name: str, draw: int, answer: dict[str, Any], plus: bool) -> SampleLine:

@@ -58,9 +58,7 @@ def _with_samples(path: Path, record: dict[str, Any], samples: Path) -> list[Tas
     detail = record["detailed_evaluation_results"]
     wanted = str(detail.get("checksum") or "").lower() if detail.get("hash_algorithm", "sha256") == "sha256" else ""
     if wanted and (found := file_sha256(samples)) != wanted:
-        raise ZooError(
-            f"{samples.name} has the sha256 {found[:12]}, not {wanted[:12]!r} as its record says; fetch both"
-        )
+        raise ZooError(f"{samples.name} has the sha256 {found[:12]}, not {wanted[:12]!r} as its record says; fetch it")
     rows = [row for _, row in read_lines(samples, "Every Eval Ever samples")]
     if not rows or detail.get("total_rows", len(rows)) != len(rows):
         raise ZooError(f"{samples.name} has {len(rows):,} rows, its record names {detail.get('total_rows')!r:.20}")

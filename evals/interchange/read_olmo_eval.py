@@ -145,7 +145,7 @@ def _header(path: Path, spec: str) -> dict[str, Any]:
         return {"release": "1"}
     content = read_json_file(place, nonfinite=True)
     model = content.get("model_config") or content.get("config") or {}
-    provider = model.get("provider") if isinstance(model.get("provider"), dict) else model
+    provider: dict[str, Any] = model["provider"] if isinstance(model.get("provider"), dict) else model
     name = content.get("model_name") or model.get("model") or provider.get("model") or ""
     tasks = content.get("tasks") or []
     config = content.get("task_config") or next(
