@@ -37,7 +37,8 @@ def read_evalplus(path: Path, content: dict[str, Any]) -> list[TaskResults]:
         if lines:
             ours = "evalplus" if plus or prefix == "HumanEval" else "evalplus-base"
             source = TaskResults(
-                tool="evalplus", release="before 0.2.1" if old else "0.3", task=task, file=path.name, sha256=file_sha256(path),
+                tool="evalplus", release="before 0.2.1" if old else "0.3", task=task, file=path.name,
+                sha256=file_sha256(path),
                 metrics=("pass@1",), lines=lines, protocol=ours, date=_seconds(content.get("date")),
             )  # fmt: skip
             results.append(source)
@@ -58,7 +59,7 @@ def _in_newest_form(name: str, draws: Any) -> list[dict[str, Any]]:
 
 
 def _status(outcome: list[Any]) -> str:
-    return OLD_STATUS.get(outcome[0], outcome[0])
+    return OLD_STATUS.get(outcome[0], str(outcome[0]))
 
 
 def _line(path: Path, name: str, draw: int, answer: dict[str, Any], plus: bool) -> SampleLine:

@@ -56,11 +56,9 @@ def read_every_eval_ever(path: Path, content: dict[str, Any] | None = None) -> l
 
 def _with_samples(path: Path, record: dict[str, Any], samples: Path) -> list[TaskResults]:
     detail = record["detailed_evaluation_results"]
-    if detail.get("hash_algorithm", "sha256") == "sha256" and (wanted := detail.get("checksum")):
-        if (found := file_sha256(samples)) != str(wanted).lower():
-            raise ZooError(
-                f"{samples.name} has the sha256 {found[:12]}, its record names {str(wanted)[:12]!r}; fetch both again"
-            )
+    wanted = str(detail.get("checksum") or "").lower() if detail.get("hash_algorithm", "sha256") == "sha256" else ""
+    if wanted and (found := file_sha256(samples)) != wanted:
+        raise ZooError(f"{samples.name} has the sha256 {found[:12]}, not {wanted[:12]!r} as its record says; fetch it")
     rows = [row for _, row in read_lines(samples, "Every Eval Ever samples")]
     if not rows or detail.get("total_rows", len(rows)) != len(rows):
         raise ZooError(f"{samples.name} has {len(rows):,} rows, its record names {detail.get('total_rows')!r:.20}")

@@ -1,9 +1,11 @@
 """Reads inspect_ai logs of version 2: the `.eval` archive and the one `.json` file.
 
-A scorer is a metric: "C" is 1, "I" and "N" are 0, "P" is 0.5, a dictionary is one metric a key. An epoch is a draw. Inspect
-asks by chat; a log that this package wrote says where it was a completion. Only a log that ended with success is read.
+A scorer is a metric: "C" is 1, "I" and "N" are 0, "P" is 0.5, a dictionary is one metric a key. An epoch is a draw.
+Inspect asks by chat; a log that this package wrote says where it was a completion. Only a log that ended with success
+is read.
 
-Source  inspect_ai 0.3.285, log/_log.py (`EvalLog`), scorer/_metric.py (`value_to_float`), log/_condense.py (attachments)
+Source  inspect_ai 0.3.285, log/_log.py (`EvalLog`), scorer/_metric.py (`value_to_float`),
+        log/_condense.py (attachments)
 """
 
 import datetime
@@ -53,12 +55,10 @@ def read_inspect(path: Path, content: dict[str, Any] | None = None) -> list[Task
 
 def _results(path: Path, log: dict[str, Any], samples: Iterator[dict[str, Any]]) -> TaskResults:
     if log["version"] != VERSION:
-        raise ZooError(
-            f"{path.name} is an inspect_ai log of version {str(log['version'])[:20]}; read is {VERSION} (inspect log convert)"
-        )
+        raise ZooError(f"{path.name} is an inspect_ai log of version {str(log['version'])[:20]}; read is {VERSION}")
     if log["status"] != "success":
         raise ZooError(
-            f"{path.name} is of an evaluation with the status {str(log['status'])[:20]!r}; finish it: inspect eval-retry"
+            f"{path.name} is of an evaluation with status {str(log['status'])[:20]!r}; finish it: inspect eval-retry"
         )
     run = log["eval"]
     own = (run.get("metadata") or {}).get(OWN) or {}

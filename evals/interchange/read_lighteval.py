@@ -153,9 +153,9 @@ def _decoding(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header(path: Path, date: str) -> dict[str, Any]:
-    """The fields of a run that lighteval's results file gives: OUT/results/MODEL/results_DATE.json beside OUT/details."""
+    """The fields of a run that lighteval's results file gives: OUT/results/MODEL/results_DATE.json."""
     folder = path.parent.parent  # details/ORGANISATION/MODEL/DATE/details_….parquet
-    parts = [part for part in path.parts]
+    parts = list(path.parts)
     beside = Path()
     if "details" in parts:
         place = len(parts) - 1 - parts[::-1].index("details")

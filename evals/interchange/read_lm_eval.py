@@ -202,13 +202,13 @@ def _own_results(path: Path, rows: list[dict[str, Any]], header: dict[str, Any],
         said = row[OWN]
         pairs = _line("", row, {}).asked
         messages = tuple((str(each["role"]), str(each["content"])) for each in said["messages"])
-        for draw in said["draws"]:
-            lines.append(
-                own_line(
-                    draw, str(protocol["metric"]), sample=str(row["doc"]["id"]), draw=int(draw["draw"]), asked=pairs,
-                    text=str(draw["text"]), answer=draw["answer"], thought=str(draw["thought"]), messages=messages,
-                )
-            )  # fmt: skip
+        lines += [
+            own_line(
+                draw, str(protocol["metric"]), sample=str(row["doc"]["id"]), draw=int(draw["draw"]), asked=pairs,
+                text=str(draw["text"]), answer=draw["answer"], thought=str(draw["thought"]), messages=messages,
+            )
+            for draw in said["draws"]
+        ]  # fmt: skip
     names = dict.fromkeys(name for line in lines for name in line.metrics)
     metrics = tuple(name for name in names if all(name in line.metrics for line in lines if not line.fault))
     header |= {"release": str(header["versions"].get("phi-zoo", header["release"])), "model": str(own["label"])}

@@ -52,7 +52,8 @@ def read_olmo_eval(path: Path) -> list[TaskResults]:
     return [
         TaskResults(
             tool="olmo-eval" if "instance_metrics" in rows[0] else "olmes", task=task, file=path.name,
-            sha256=file_sha256(path), metrics=metrics, lines=tuple(lines), decoding=_decoding(first), **_header(path, spec),
+            sha256=file_sha256(path), metrics=metrics, lines=tuple(lines), decoding=_decoding(first),
+            **_header(path, spec),
         )
     ]  # fmt: skip
 
@@ -144,7 +145,7 @@ def _header(path: Path, spec: str) -> dict[str, Any]:
         return {"release": "1"}
     content = read_json_file(place, nonfinite=True)
     model = content.get("model_config") or content.get("config") or {}
-    provider = model.get("provider") if isinstance(model.get("provider"), dict) else model
+    provider: dict[str, Any] = model["provider"] if isinstance(model.get("provider"), dict) else model
     name = content.get("model_name") or model.get("model") or provider.get("model") or ""
     tasks = content.get("tasks") or []
     config = content.get("task_config") or next(

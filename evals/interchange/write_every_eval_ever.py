@@ -1,8 +1,8 @@
 """Writes cells as Every Eval Ever 0.3: one JSON record a run, and its samples as lines beside it.
 
-The files lie as the format's datastore wants them, data/TASK/DEVELOPER/MODEL/UUID.json and UUID_samples.jsonl. A line is
-one sample, draw and metric. Samples without a score have no line, since a line's score is a number: the record counts
-and names them.
+The files lie as the format's datastore wants them, data/TASK/DEVELOPER/MODEL/UUID.json and UUID_samples.jsonl. A line
+is one sample, draw and metric. Samples without a score have no line, since a line's score is a number: the record
+counts and names them.
 
 Source  the package every-eval-ever 0.3.0: eval.schema.json, instance_level_eval.schema.json
 """
@@ -101,7 +101,7 @@ def _record(cell: ExportedCell, model: str, evaluation: str, now: int) -> dict[s
             "evaluator_relationship": "other", "additional_details": {**own, **details},
         },
         "eval_library": {"name": tool, "version": version or "unknown",
-                         "additional_details": {name: value for name, value in sorted(cell.run.versions.items())}},
+                         "additional_details": dict(sorted(cell.run.versions.items()))},
         "model_info": _model(cell, model),
         "evaluation_results": [_result(cell, score) for score in cell.scores],
     }  # fmt: skip
@@ -137,7 +137,8 @@ def _result(cell: ExportedCell, score: Score) -> dict[str, Any]:
     metric = {
         "evaluation_description": cell.columns.get(score.metric, f"{score.task} {score.metric}"),
         "metric_id": "pass_at_k" if match else score.metric, "metric_name": score.metric,
-        "metric_kind": "pass_rate" if match else score.metric, "metric_unit": "proportion" if kind.is_share else kind.unit or kind.title,
+        "metric_kind": "pass_rate" if match else score.metric,
+        "metric_unit": "proportion" if kind.is_share else kind.unit or kind.title,
         "lower_is_better": kind.lower_is_better, "score_type": "continuous", "min_score": 0,
         "max_score": 1 if kind.is_share else "Infinity",
         **({"metric_parameters": {"k": int(match[1])}} if match else {}),
@@ -244,7 +245,8 @@ def _line(header: Run, result: Result, question: Question, score: Score) -> dict
     method = "highest log-probability" if result.logprobs else f"{header.task} of phi-zoo"
     return {
         "interaction_type": "multi_turn" if several else "single_turn",
-        "input": {"raw": question.prompt, "formatted": question.prompt, "reference": list(question.golds), "choices": choices},
+        "input": {"raw": question.prompt, "formatted": question.prompt, "reference": list(question.golds),
+                  "choices": choices},
         "output": None if several else written, "messages": talk if several else None,
         "answer_attribution": [{
             "turn_idx": len(talk) - 1 if several else 0,

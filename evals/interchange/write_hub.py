@@ -20,7 +20,7 @@ FOLDER = ".eval_results"
 
 
 def write_hub(cells: Sequence[ExportedCell], folder: Path) -> list[Path]:
-    """Writes the files of one model's cells below a folder. Returns them; cells without a set on the hub are left out."""
+    """Writes the files of one model's cells below a folder. Returns them; sets that are not on the hub have none."""
     by_set: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
         if cell.repository:
@@ -49,7 +49,8 @@ def _entry(cell: ExportedCell, score: Score) -> dict[str, Any]:
         else kind.unit
     )
     notes = [
-        f"{score.metric}, {unit}, 95% interval {kind.shown(score.low):.4g} to {kind.shown(score.high):.4g}, n={score.n}",
+        f"{score.metric}, {unit}, 95% interval {kind.shown(score.low):.4g} to {kind.shown(score.high):.4g}, "
+        f"n={score.n}",
         f"protocol {cell.protocol.name}" + (f", {cell.protocol.shots}-shot" if cell.protocol.shots else ""),
         *([f"{score.unscored} unscored"] if score.unscored else []),
         *([f"{score.seeds} seeds"] if score.seeds > 1 else []),

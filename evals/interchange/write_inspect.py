@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evals.interchange.cells import ExportedCell, Question
 from evals.interchange.facts import OWN, as_json, command_of, iso, made_by, own_result, own_run, standard_error
 from evals.records import Result, Run
@@ -34,8 +36,10 @@ def write_inspect(cell: ExportedCell, folder: Path, now: int, form: str = "eval"
     Raises  ZooError if its samples or their prompts are not known
     """
     if not cell.results or not cell.questions:
-        raise ZooError(f"{cell.label} on {cell.protocol.task}: {cell.why or 'the result lines are gone'}; an inspect_ai "
-                       "log has a prompt in each sample. Without samples: --format every-eval-ever")  # fmt: skip
+        raise ZooError(
+            f"{cell.label} on {cell.protocol.task}: {cell.why or 'the result lines are gone'}; an inspect_ai log has a "
+            "prompt in each sample. Without samples: --format every-eval-ever"
+        )
     date = datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S-00-00")
     task = re.sub(r"[^\w.-]+", "-", cell.protocol.task)
     path = folder / f"{date}_{task}_{_id(cell.run.id)}.{form}"
@@ -85,7 +89,7 @@ def _log(cell: ExportedCell) -> dict[str, Any]:
               "seed": header.seed}  # fmt: skip
     config = {name: value for name, value in config.items() if value is not None}
     own = {**own_run(cell), "asked": "chat" if protocol.chat else "completion", "command": command_of(header),
-           "scores": [{name: getattr(score, name) for name in score.__struct_fields__} for score in cell.scores]}  # fmt: skip
+           "scores": [msgspec.to_builtins(score) for score in cell.scores]}  # fmt: skip
     evaluation = {
         "eval_id": _id(f"eval {header.id}"), "run_id": _id(f"run {header.id}"), "created": started,
         "task": protocol.task, "task_id": _id(f"task {header.id}"), "task_version": protocol.task_version,
@@ -102,7 +106,8 @@ def _log(cell: ExportedCell) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "version": VERSION, "status": "success", "eval": evaluation,
-        "plan": {"name": "plan", "steps": [{"solver": "generate", "params": {}, "params_passed": {}}], "config": config},
+        "plan": {"name": "plan", "steps": [{"solver": "generate", "params": {}, "params_passed": {}}],
+                 "config": config},
         "results": {"total_samples": len(ids) * epochs, "completed_samples": len(ids) * epochs,
                     "scores": [_score(score) for score in whole]},
         "stats": {"started_at": started, "completed_at": started, "model_usage": {}, "role_usage": {}},

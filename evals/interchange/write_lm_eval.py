@@ -72,7 +72,8 @@ def _header(cell: ExportedCell, task: str, now: int, task_hash: str) -> dict[str
     config = {
         "task": task, "dataset_path": cell.repository or protocol.task, "test_split": cell.split or None,
         "num_fewshot": protocol.shots, "output_type": "generate_until" if decoding else "multiple_choice",
-        "metric_list": [{"metric": score.metric, "aggregation": "mean", "higher_is_better": not metric_of(score.metric).lower_is_better} for score in whole],
+        "metric_list": [{"metric": score.metric, "aggregation": "mean",
+                         "higher_is_better": not metric_of(score.metric).lower_is_better} for score in whole],
         **({"generation_kwargs": generation} if decoding else {}), "repeats": header.draws,
         "metadata": {"version": protocol.task_version, "protocol": protocol.name},
     }  # fmt: skip

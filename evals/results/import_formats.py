@@ -20,8 +20,8 @@ from zoo.records import Reported
 from zoo.visible import plain
 
 READ = (
-    "samples_TASK_DATE.jsonl (lm_eval --log_samples), *_eval_results.json (EvalPlus), .eval or .json logs (inspect_ai), "
-    "details_*.parquet (lighteval), *-predictions.jsonl (olmo-eval) and Every Eval Ever records"
+    "samples_TASK_DATE.jsonl (lm_eval --log_samples), *_eval_results.json (EvalPlus), .eval or .json logs "
+    "(inspect_ai), details_*.parquet (lighteval), *-predictions.jsonl (olmo-eval) and Every Eval Ever records"
 )
 FILES = 100_000  # in a folder
 SNIFFED_BYTES = 64 << 20

@@ -339,9 +339,11 @@ def _result(line: SampleLine) -> Result:
 
 def _header(tool_run: TaskResults, record: ProtocolRecord, samples: int, checkpoint: str, label: str) -> Run:
     date = datetime.datetime.fromtimestamp(tool_run.date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    identity = {"file": tool_run.file, "sha256": tool_run.sha256}
+    identity |= {"scorer": tool_run.scorer} if tool_run.scorer else {}
     facts = Facts(
         engine=tool_run.tool, version=tool_run.release, dtype=tool_run.dtype, device=tool_run.device,
-        context_tokens=tool_run.context_tokens, identity={"file": tool_run.file, "sha256": tool_run.sha256, **({"scorer": tool_run.scorer} if tool_run.scorer else {})},
+        context_tokens=tool_run.context_tokens, identity=identity,
     )  # fmt: skip
     draws = 1 + max((line.draw for line in tool_run.lines), default=0)
     return Run(
