@@ -2,8 +2,8 @@
 
 The four verdicts are those of Lakens, Scheel and Isager: equivalent (the 90% interval lies inside the margin, even if
 the difference is not 0), better or worse (the test against 0 rejects and equivalence is not shown), not resolved.
-By simulation (docs/statistics.md) the chance of EQUIVALENT at a true difference of exactly the margin is about 5%,
-and that of BETTER or WORSE at a true difference of 0 at most 5%.
+EQUIVALENT at a true difference of exactly the margin should come in about 5% of cases, BETTER or WORSE at a true
+difference of 0 in at most 5%: the test counts both, and tests/bench/simulate_decisions.py at more sizes.
 
 Sources  Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15:657 (two one-sided tests); Lakens, Scheel and
          Isager 2018, Advances in Methods and Practices in Psychological Science 1:259 (the four outcomes).

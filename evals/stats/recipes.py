@@ -2,8 +2,8 @@
 
 Both are sampled. Var = samples + seeds of the one + seeds of the other; where both used the same seeds, the runs of one
 seed are a pair, and the differences of the pairs are crossed with the samples instead. The parts are those of `seeds`
-(Brennan 2001), the degrees of freedom Satterthwaite's. By simulation (docs/statistics.md) the interval covers about
-95% from three seeds on; two seeds show too little of how much a seed moves.
+(Brennan 2001), the degrees of freedom Satterthwaite's. Two seeds show too little of how much a
+seed moves a score; take three or more. tests/bench/simulate_decisions.py counts coverage and errors.
 
 Not here: one seed each, which says nothing of other seeds (`paired` compares the two checkpoints).
 """

@@ -28,7 +28,7 @@ def print_recipes(comparison: "RecipeComparison") -> None:
             if row.difference.p > 0.05:
                 click.echo(f"  to find a true difference as large, four times in five: {_needs(row.over_seeds)}")
             if min(row.over_seeds.seeds) == 2:
-                click.echo("  two seeds say little: an interval of two covers as little as 87%; use three or more")
+                click.echo("  two seeds show too little of how much a seed moves a score; use three or more")
         if row.note:
             click.echo(f"{row.column}: {row.note}")
 
