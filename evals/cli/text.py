@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -93,10 +93,11 @@ def _score(
     if not reads:
         raise ZooError(f"{texts!r:.60} holds no document with text in it")
     facts = engine.facts
-    sums = {field: sum(getattr(one, field) for one in reads) for field in ("tokens", "bytes", "words")}
+    fields: dict[str, Any] = {**reading.figures(reads)}
+    fields |= {name: sum(getattr(one, name) for one in reads) for name in ("tokens", "bytes", "words")}
     return reading.TextScore(
         checkpoint=checkpoint.label, texts=texts, engine=facts.engine, dtype=facts.dtype, window=room,
-        documents=len(reads), empty=empty, **sums, **reading.figures(reads),
+        documents=len(reads), empty=empty, **fields,
     )  # fmt: skip
 
 
