@@ -264,7 +264,7 @@ def average(aggregate: Aggregate, parts: Sequence[PartScore]) -> Average:
     if missing:
         return stat
     value, worst, best = (
-        None if None in (parts := [getattr(score, field) for score in scores]) else sum(parts) / len(parts)
+        None if None in (each := [getattr(score, field) for score in scores]) else sum(each) / len(each)
         for field in ("value", "worst", "best")
     )
     assert value is not None  # a score has a value
