@@ -113,5 +113,9 @@ def own_line(own: dict[str, Any], metric: str, **fields: Any) -> SampleLine:
 
 
 def as_json(value: Any) -> str:
-    """A value as compact JSON text, for formats whose values must be texts."""
-    return msgspec.json.encode(value).decode()
+    """A value as compact JSON text. Characters at which Python's `splitlines` breaks a line are escaped: some readers
+    of lines use it."""
+    text = msgspec.json.encode(value).decode()
+    for character in ("\u0085", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
