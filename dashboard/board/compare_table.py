@@ -77,7 +77,10 @@ def title(pair: CheckpointComparison) -> str:
 
 def in_order(pairs: Sequence[CheckpointComparison]) -> list[CheckpointComparison]:
     """Decided rows first, the largest differences before the others of a kind."""
-    size = lambda pair: -abs(pair.difference.value) if pair.difference else 0.0  # noqa: E731
+
+    def size(pair: CheckpointComparison) -> float:
+        return -abs(pair.difference.value) if pair.difference else 0.0
+
     return sorted(pairs, key=lambda pair: (ORDER.index(outcome(pair)), size(pair)))
 
 

@@ -68,7 +68,10 @@ def choice_text(result: Result, query: SampleQuery | None) -> str:
     if not result.logprobs:
         return ""
     chosen = first_largest(result.logprobs)
-    named = lambda n: f"{n + 1}: «{query.choices[n]}»" if query and n < len(query.choices) else str(n + 1)  # noqa: E731
+
+    def named(n: int) -> str:
+        return f"{n + 1}: «{query.choices[n]}»" if query and n < len(query.choices) else str(n + 1)
+
     right = f" · right {named(query.right)}" if query and query.right is not None else ""
     return f"chose {named(chosen)}{right}"
 

@@ -32,7 +32,7 @@ _component = st.components.v2.component(
 )
 
 
-def show_board(markup: str, key: str, **actions: Callable[[], None]) -> Any:
+def show_board(markup: str, key: str, **actions: Any) -> Any:
     """Draws the board; `on_opened_change` is called when a cell is opened, `on_sorted_change` by a header,
     `on_chosen_change` when the ticked rows go to another page."""
     return _component(data={"html": markup}, key=key, **actions)

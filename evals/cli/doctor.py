@@ -171,6 +171,7 @@ def _sandbox() -> list[Diagnosis]:
 def _datasets() -> list[Diagnosis]:
     from evals.datasets import load
     from evals.datasets.catalog import sets
+    from evals.datasets.forms import MissingSetError
     from zoo import settings
     from zoo.errors import ZooError
 
@@ -179,7 +180,7 @@ def _datasets() -> list[Diagnosis]:
     for name, split in sets():
         try:
             load.source(name, split)
-        except load.MissingSetError:
+        except MissingSetError:
             missing.append(f"{name}/{split}")
         except ZooError:
             refused.append(f"{name}/{split}")

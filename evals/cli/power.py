@@ -150,12 +150,13 @@ def _scores_of(registry: "Registry", task: "Task") -> "list[Score]":
 def _plan_local(task: "Task") -> "tuple[Effective, str]":
     """What a task's samples are worth; as independent ones, with a note, if its set is not on this machine."""
     from evals.datasets import load
+    from evals.datasets.forms import MissingSetError
     from evals.stats.power import independent
 
     try:
         if task.data:
             load.source(task.data, task.split)
-    except load.MissingSetError:
+    except MissingSetError:
         return independent(task.size), "if no samples share a passage: the set is not on this machine"
     return plan(task, list(task.samples())), ""
 

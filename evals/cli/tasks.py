@@ -94,6 +94,7 @@ def _named(names: Sequence[str]) -> "Iterator[Task]":
 def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
     from evals.datasets import load
     from evals.datasets.catalog import sets
+    from evals.datasets.forms import MissingSetError
 
     for name in names:
         load.entry(name, next((split for known, split in sets() if known == name), "test"))
@@ -103,7 +104,7 @@ def _list_data(names: Sequence[str], fetch: bool, as_json: bool) -> None:
             continue
         try:
             source = load.source(name, split, fetch)
-        except load.MissingSetError:
+        except MissingSetError:
             hub = None if fetch else entry.hub
             source = f"on the hub (--fetch): {hub.repo}" if hub else "not on this machine"
         except ZooError as error:

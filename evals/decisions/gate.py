@@ -149,7 +149,8 @@ def _judge(rule: Rule, contrast: Contrast, metric: Metric = SHARE) -> Measured:
         least = {"not_worse_by": -bound, "better_by": bound, "at_least": metric.merit(bound)}[rule.condition]
         p = one_sided(merit, least)
         test = RuleTest(broken=p, holds=1 - p)
-    return Measured(test, *map(metric.shown, (value, low, high)), contrast.n, contrast.note)
+    value, low, high = (metric.shown(end) for end in (value, low, high))
+    return Measured(test, value, low, high, contrast.n, contrast.note)
 
 
 def _fact(rule: Rule, value: float | None, n: int | None, note: str) -> Measured:

@@ -1,6 +1,7 @@
 """Writes a gate's report as Markdown, JUnit XML (as CI servers read it) or JSON, by the file's ending."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -74,4 +75,8 @@ def _cell(text: str) -> str:
     return re.sub(r"([\\|`\[\]<])", r"\\\1", plain(text))
 
 
-WRITERS = {".md": markdown, ".xml": junit, ".json": lambda report: json_text(report) + "\n"}
+WRITERS: dict[str, Callable[[GateReport], str]] = {
+    ".md": markdown,
+    ".xml": junit,
+    ".json": lambda report: json_text(report) + "\n",
+}

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -163,7 +163,11 @@ def summary(matrix: Matrix) -> str:
     return f"{text}; rows that share a letter are not told apart."
 
 
-WRITERS = {".csv": matrix_csv, ".md": matrix_markdown, ".json": lambda matrices: json_text(matrices) + "\n"}
+WRITERS: dict[str, Callable[[Sequence[Matrix]], str]] = {
+    ".csv": matrix_csv,
+    ".md": matrix_markdown,
+    ".json": lambda matrices: json_text(matrices) + "\n",
+}
 
 
 def check_export(path: Path) -> Path:

@@ -7,7 +7,7 @@ import msgspec
 
 from evals.decisions.averages import AverageRow, compare_averages
 from evals.decisions.published_pair import compare_published
-from evals.results.compare import PUBLISHED, Comparison, compare, find_first, find_second
+from evals.results.compare import PUBLISHED, Comparison, ComparisonRow, compare, find_first, find_second
 from evals.stats.equivalence import SIDE, Equivalence, Verdict, overall, samples_for_equivalence
 from evals.stats.intervals import normal_quantile
 from evals.stats.paired import Difference
@@ -37,11 +37,15 @@ class PairDecision(Record, frozen=True, kw_only=True):
         return overall([*family, *(row.verdict for row in self.averages)])
 
     @property
+    def _rows(self) -> tuple[ComparisonRow | AverageRow, ...]:
+        return *(self.comparison.rows if self.comparison else ()), *self.averages
+
+    @property
     def needs(self) -> dict[str, int]:
         """For each open row the samples that would show equal models equivalent, four times in five."""
         return {
             row.name if isinstance(row, AverageRow) else row.column: _samples_needed(row.difference, row.equivalence)
-            for row in (*(self.comparison.rows if self.comparison else ()), *self.averages)
+            for row in self._rows
             if row.verdict == "NOT RESOLVED" and row.equivalence is not None and row.difference is not None
         }
 
@@ -54,8 +58,7 @@ class PairDecision(Record, frozen=True, kw_only=True):
         data["averages"] = msgspec.to_builtins(self.averages)
         if self.margin is None:
             return data
-        rows = (*(self.comparison.rows if self.comparison else ()), *self.averages)
-        for row, fields in zip(rows, (*data["rows"], *data["averages"]), strict=True):
+        for row, fields in zip(self._rows, (*data["rows"], *data["averages"]), strict=True):
             fields["verdict"] = row.verdict
         return {**data, "margin": self.margin, "verdict": self.verdict}
 

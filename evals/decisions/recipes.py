@@ -86,10 +86,10 @@ def compare_recipes(registry: Registry, first: str, second: str, tasks: Sequence
     main = main_readings(registry, [every[0][key] for key in shared], protocols)
     family = [every[0][key].protocol in main for key in shared]
     adjusted = iter(holm([row.difference.p for row, kept in zip(rows, family, strict=True) if kept]))
-    labels = [tuple(checkpoint.label for _, checkpoint in sorted(side.by_seed.items())) for side in sides]
+    made = [tuple(checkpoint.label for _, checkpoint in sorted(side.by_seed.items())) for side in sides]
     return RecipeComparison(
         first=sides[0].name, second=sides[1].name,
-        checkpoints=(labels[0], labels[1]),
+        checkpoints=(made[0], made[1]),
         rows=tuple(
             replace(row, p_holm=next(adjusted)) if kept else row for row, kept in zip(rows, family, strict=True)
         ),

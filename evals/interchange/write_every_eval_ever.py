@@ -236,11 +236,11 @@ def _line(header: Run, result: Result, question: Question, score: Score) -> dict
     chosen = result.answer if result.answer is not None else ""
     choices = [text for _, text in question.pairs] if len(question.pairs) > 1 else None
     written = {"raw": [result.text], **({"reasoning_trace": [result.thought]} if result.thought else {})}
-    talk = [{"turn_idx": number, "role": message.role, "content": message.content}
+    talk: list[dict[str, Any]] = [{"turn_idx": number, "role": message.role, "content": message.content}
             for number, message in enumerate(question.messages)]  # fmt: skip
     several = len(talk) > 1
     if several:
-        answer = {"turn_idx": len(talk), "role": "assistant", "content": result.text}
+        answer: dict[str, Any] = {"turn_idx": len(talk), "role": "assistant", "content": result.text}
         talk.append({**answer, **({"reasoning_trace": result.thought} if result.thought else {})})
     method = "highest log-probability" if result.logprobs else f"{header.task} of phi-zoo"
     return {

@@ -50,7 +50,7 @@ def write_inspect(cell: ExportedCell, folder: Path, now: int, form: str = "eval"
         return [path]
     summaries = [_summary(sample) for sample in samples]
     start = {"version": VERSION, "eval": log["eval"], "plan": log["plan"]}
-    members = {"_journal/start.json": start}
+    members: dict[str, Any] = {"_journal/start.json": start}
     members |= {f"samples/{_member(sample['id'])}_epoch_{sample['epoch']}.json": sample for sample in samples}
     members |= {"summaries.json": summaries, "header.json": log}
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -153,7 +153,7 @@ def _sample(
              "total_tokens": result.prompt_tokens + result.tokens}  # fmt: skip
     values = result.metrics or ({cell.protocol.metric: result.score} if result.score is not None else {})
     choices = [part for _, part in question.pairs] if len(question.pairs) > 1 else None
-    sample = {
+    sample: dict[str, Any] = {
         "id": result.sample, "epoch": epoch, "input": asked if question.messages else question.prompt,
         **({"choices": choices} if choices else {}), "target": list(question.golds) or "",
         "messages": [*asked, answer],

@@ -119,13 +119,13 @@ def _row(cell: ExportedCell, number: int, sample: str, results: list[Result], qu
         name: sum(result.metrics.get(name, result.score or 0.0) for result in scored) / len(scored) for name in names
     }
     if chosen:
-        arguments = {f"gen_args_{place}": {"arg_0": context, "arg_1": text}
+        arguments: dict[str, dict[str, Any]] = {f"gen_args_{place}": {"arg_0": context, "arg_1": text}
                      for place, (context, text) in enumerate(question.pairs)}  # fmt: skip
         first = results[0]
         best = max(first.logprobs, default=0.0)
-        responses = [[[str(value), str(value == best)]] for value in first.logprobs] or [[["nan", "False"]]] * len(
-            arguments
-        )
+        responses: list[Any] = [[[str(value), str(value == best)]] for value in first.logprobs] or [
+            [["nan", "False"]]
+        ] * len(arguments)
         filtered = [response[0] for response in responses]
     else:
         decoding = cell.protocol.decoding

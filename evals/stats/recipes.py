@@ -10,6 +10,7 @@ Not here: one seed each, which says nothing of other seeds (`paired` compares th
 
 from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
+from typing import Any
 
 from evals.stats.intervals import LEVEL, student_quantile
 from evals.stats.paired import SHARE, Difference, tango
@@ -102,7 +103,7 @@ def _test(
 
 def _parts(
     groups: Sequence[Sequence[Sequence[float]]], variance: float, units: Sequence[Hashable], value: float, n: int
-) -> dict[str, float | int | None]:
+) -> dict[str, Any]:
     """The shares of the variance, and the seeds and samples that would decide."""
     each = [(len(runs), *seed_variance(runs, units)) for runs in groups]
     seeds = sum(max(0.0, between - rest) for _, between, rest in each)

@@ -29,7 +29,7 @@ DTYPE: Decorator = click.option(
 )
 
 
-class Quantity(click.ParamType):
+class Quantity(click.ParamType[float]):
     """A number as people write it: 500M, 1.3B, 3e9, 350_000."""
 
     name = "number"

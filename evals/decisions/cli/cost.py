@@ -49,7 +49,7 @@ def cost(task: str, names: tuple[str, ...], against: str, as_json: bool) -> None
 
 def _fields(row: "CostRow") -> tuple[str, ...]:
     metric, spent = metric_of(row.metric), row.cost
-    score = cell(*map(metric.shown, (row.value, row.low, row.high)), row.n, metric.digits)
+    score = cell(metric.shown(row.value), metric.shown(row.low), metric.shown(row.high), row.n, metric.digits)
     tokens = (NONE if count is None else known_count(count) for count in (spent.tokens_read, spent.tokens_written))
     front = NONE if row.front is None else "yes" if row.front else ""
     engine = f"{spent.engine} {spent.dtype}".strip()

@@ -22,7 +22,7 @@ def print_matrices(matrices: "Sequence[Matrix]") -> None:
         rows = []
         for number, (row, cells) in enumerate(zip(matrix.rows, matrix.table, strict=True)):
             differences = (matrix.cell(number, other, pair) for other, pair in enumerate(cells))
-            score = cell(*map(metric.shown, (row.value, row.low, row.high)), row.n, metric.digits)
+            score = cell(metric.shown(row.value), metric.shown(row.low), metric.shown(row.high), row.n, metric.digits)
             rows.append((str(number + 1), row.label, score, row.letters, *differences))
         table(rows, (">", "checkpoint", "score [95%]", "same", *(f">{n + 1}" for n in range(len(matrix.rows)))))
         click.echo(f"* {summary(matrix)}")
