@@ -108,7 +108,7 @@ def test_measured_cell_opens_its_evidence_and_the_address_restores_it(page: Any,
     page.get_by_role("dialog").get_by_text("Prompt of the first sample").wait_for()
     page.get_by_role("dialog").get_by_text("Open the samples").click()
     page.get_by_role("heading", level=1, name="Samples").wait_for()
-    page.get_by_role("heading", name=re.compile("mini_exercises/000")).wait_for()
+    page.get_by_role("heading", name="mini_exercises/000").wait_for()
 
 
 def test_reported_cell_shows_its_source_and_the_focus_returns(page: Any, address: str) -> None:
@@ -150,13 +150,13 @@ def test_samples_filter_by_verdict_and_search(page: Any, address: str) -> None:
     choose(page, re.compile("Checkpoint"), "phi-1-small-mini-base:1")
     settled(page)
     choose(page, re.compile("Run"), "mini_exercises")
-    page.get_by_role("heading", name=re.compile("mini_exercises/300")).wait_for()
+    page.get_by_role("heading", name="mini_exercises/300").wait_for()
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("?suite=cod", 'no suite "cod" (nearest: "code")'), ("?size=many", "is no size"),
+        ("?suite=cod", 'no suite "cod" (nearest: "code")'), ("?size=many", "is no number; write it as 500M"),
         ("model?name=nobody", "Nothing here is called nobody"), ("samples?run=abc", "Nothing here is called abc"),
         ("samples?sample=nope", "Nothing here is called nope"), ("compare?with=nobody", "Nothing here is called nobody"),
     ],
@@ -175,6 +175,7 @@ def test_a_folder_named_zoo_does_not_break_the_page(
     with serving(filled) as opened:
         page.goto(opened)
         assert "phi-1-small-mini:1" in models(page)
+        page.goto("about:blank")
 
 
 def test_a_missing_zoo_is_said(page: Any, tmp_path: Path) -> None:
@@ -182,6 +183,7 @@ def test_a_missing_zoo_is_said(page: Any, tmp_path: Path) -> None:
         page.goto(opened)
         page.get_by_text(f"No zoo at {tmp_path}").wait_for()
         page.get_by_text("phizoo quickstart").first.wait_for()
+        page.goto("about:blank")  # a page whose server has ended reports every refused connection
 
 
 def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) -> None:
@@ -270,12 +272,12 @@ def test_compare_subtracts_as_the_terminal_and_exports_its_forest(
 
 def test_samples_open_by_address_mark_the_cut_and_stand_beside_another_run(page: Any, address: str) -> None:
     page.goto(f"{address}/samples?sample=arc_easy/7")
-    page.get_by_role("heading", name=re.compile("arc_easy/7")).wait_for()
+    page.get_by_role("heading", name="arc_easy/7").wait_for()
     settled(page)
     assert page.locator(".phizoo-cut").first.inner_text().strip() == "✂"
     assert "class Next:" in page.locator(".phizoo-rest").first.inner_text()
     page.get_by_role("button", name="Next").click()
-    page.get_by_role("heading", name=re.compile("arc_easy/8")).wait_for()
+    page.get_by_role("heading", name="arc_easy/8").wait_for()
     settled(page)
     choose(page, "Beside", 1)
     page.get_by_role("heading", name=re.compile("^Beside")).wait_for()
@@ -303,6 +305,7 @@ def test_hostile_names_in_a_zoo_are_shown_and_do_nothing(page: Any, made: Simple
             assert page.evaluate("window.hacked") is None
             assert page.locator("img[src=x]").count() == 0
             assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+        page.goto("about:blank")
 
 
 def test_static_page_sorts_without_network_and_holds_hostile_names(
@@ -323,7 +326,7 @@ def test_static_page_sorts_without_network_and_holds_hostile_names(
     assert models(page)[0] == "mini:1"
     page.locator("th.reported").first.locator("button.sort").click()
     values = page.locator("tbody tr").locator("td.reported >> nth=0").locator(".value").all_inner_texts()
-    assert values == sorted(values, key=lambda value: -float(value.rstrip("†")))
+    assert values == sorted(values, key=lambda value: -float(value.rstrip("†≈")))
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
