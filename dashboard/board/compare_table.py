@@ -25,13 +25,14 @@ class FlipSide(Record, frozen=True):
     """One model's answer to a sample.
 
     verdict  in words: passed, failed, or the score of a metric that has neither
+    text  what it wrote; None: it wrote nothing, a given text was only weighed
     chose  the index of the choice that it took; None for a written answer
     """
 
     name: str
     won: bool
     verdict: str
-    text: str
+    text: str | None
     detail: str = ""
     chose: int | None = None
 
@@ -192,11 +193,13 @@ def render_flip(flip: FlipPage) -> str:
 def _question(flip: FlipPage) -> str:
     if flip.problem:
         return f'<p class="aside">{html(flip.problem)}</p>'
+    alone = len(flip.choices) == 1  # a text to weigh, among no others
     choices = "".join(
         f"<li{' class=right' if n == flip.right else ''}>{html_lines(text)}{' ✓ right' if n == flip.right else ''}</li>"
         for n, text in enumerate(flip.choices)
     )
-    body = f"<ol>{choices}</ol>" if choices else ""
+    weighed = f'<p>The text that was weighed:</p><pre tabindex="0">{html_lines(flip.choices[0])}</pre>' if alone else ""
+    body = weighed or (f"<ol>{choices}</ol>" if choices else "")
     tests = "" if choices or not flip.target else _fold("Tests or right answer", flip.target)
     return f'<pre class="question" tabindex="0">{html_lines(flip.question)}</pre>{body}{tests}'
 
@@ -211,5 +214,7 @@ def _side(flip: FlipPage, side: FlipSide) -> str:
     if side.chose is not None:
         choice = flip.choices[side.chose] if side.chose < len(flip.choices) else NONE
         return f"<div>{head}<p>chose {side.chose + 1}: «{html(cut(choice, 300))}»</p></div>"
+    if side.text is None:
+        return f"<div>{head}</div>"
     detail = f'<p class="aside">{html(cut(side.detail, 300))}</p>' if side.detail else ""
     return f'<div>{head}{detail}<pre tabindex="0">{html_lines(side.text or "(nothing written)")}</pre></div>'

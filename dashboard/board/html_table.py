@@ -171,7 +171,7 @@ def _column_head(column: Column, drawn: Drawn, view: View, subset: str, signal: 
         lines.append(f'<span class="part">{part}</span>')
     if column.n:
         lines.append(html(tells(column)) if leads else f"n={column.n:,}")
-    if signal:
+    if signal and leads:
         lines.append(f'<span class="signal">{html(signal)}</span>')
     top = f"{drawn.tops[column.key]:.3g}"
     axis = f'<span class="scale" aria-hidden="true"><i>0</i><i>{top}</i></span>' if leads else ""

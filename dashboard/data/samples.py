@@ -65,7 +65,7 @@ def choice_text(result: Result, query: SampleQuery | None) -> str:
     >>> choice_text(Result(sample="s", draw=0, score=0.0, logprobs=(-1.0, -2.0)), query)
     'chose 1: «a sock» · right 2: «a television»'
     """
-    if not result.logprobs:
+    if len(result.logprobs) < 2:  # none, or one text that was only weighed
         return ""
     chosen = first_largest(result.logprobs)
 

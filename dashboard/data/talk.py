@@ -149,16 +149,20 @@ class FilterExample(Record, frozen=True):
 
 
 def filter_examples(registry: "Registry", many: int = 3) -> tuple[list[FilterExample], list[FilterExample]]:
-    """The filter's best kept and worst dropped documents among the first few thousand; empty if there are none."""
+    """The filter's best kept and worst dropped documents among the first few thousand; empty if there are none.
+
+    The newest filter that scored what it dropped, else the newest that dropped anything.
+    """
+    unscored: tuple[list[FilterExample], list[FilterExample]] = [], []
     for dataset in reversed(registry.datasets()):
         if dataset.kind == "documents" and any(stage.dropped for stage in dataset.stages):
             folder = settings.datasets_dir() / dataset.digest
             kept = sorted(_read_examples(folder, "documents-*", True), key=lambda example: -(example.score or 0.0))
             dropped = sorted(_read_examples(folder, "dropped-*", False), key=lambda example: example.score or 0.0)
-            if kept or dropped:
-                scored = [example for example in dropped if example.score is not None]
-                return kept[:many], scored[:many] or dropped[:many]
-    return [], []
+            if scored := [example for example in dropped if example.score is not None]:
+                return kept[:many], scored[:many]
+            unscored = unscored if any(unscored) else (kept[:many], dropped[:many])
+    return unscored
 
 
 def _read_examples(folder: Path, pattern: str, kept: bool) -> list[FilterExample]:

@@ -234,9 +234,10 @@ def _flip_side(
     verdict = ("passed" if score else "failed") if whole else f"{metric.text(score)} {metric.name}"
     if result is None:
         return FlipSide(name=name, won=won, verdict=verdict, text=samples.NOT_STORED)
-    chose = first_largest(result.logprobs) if result.logprobs else None
-    detail = result.detail if chose is None else ""
-    return FlipSide(name=name, won=won, verdict=verdict, text=result.text, detail=detail, chose=chose)
+    chose = first_largest(result.logprobs) if len(result.logprobs) > 1 else None
+    detail = "" if result.logprobs else result.detail
+    text = None if result.logprobs else result.text
+    return FlipSide(name=name, won=won, verdict=verdict, text=text, detail=detail, chose=chose)
 
 
 def show_more(comparisons: tuple[CheckpointComparison, ...], chosen: list[str], baseline: str) -> None:

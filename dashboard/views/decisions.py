@@ -27,7 +27,7 @@ def show(labels: tuple[str, ...], tasks: tuple[str, ...]) -> None:
     if rows := _averages(labels, stamp):
         st.subheader("Averages", anchor=False)
         st.dataframe(_cut(rows), hide_index=True)
-        st.caption("Checkpoint minus the first, paired within each task; p is adjusted over the averages of a pair.")
+        st.caption("Checkpoint minus the baseline, paired within each task; p is adjusted over the averages of a pair.")
     if not tasks:
         return
     task = style.pick("Task", list(tasks), "pairs", benchmark_title)

@@ -305,13 +305,14 @@ def show_text(result: Result, query: samples.SampleQuery | None = None) -> None:
 
 def show_choices(result: Result, query: samples.SampleQuery | None) -> None:
     """Draws the choices with their log-probabilities, numbered from 1, the right and the chosen one marked."""
-    st.markdown("**Choices**")
-    chosen = first_largest(result.logprobs)
+    st.markdown("**Choices**" if len(result.logprobs) > 1 else "**The text that was weighed**")
+    chosen = first_largest(result.logprobs) if len(result.logprobs) > 1 else None
     texts = query.choices if query is not None else ()
+    right = query.right if query is not None and chosen is not None else None
     rows = [
         {
             "number": n + 1, "choice": cut(texts[n], 160) if n < len(texts) else "",
-            "": " ".join(word for word, holds in (("✓ right", query and query.right == n), ("→ chosen", n == chosen))
+            "": " ".join(word for word, holds in (("✓ right", n == right), ("→ chosen", n == chosen))
                          if holds),
             "log-probability": round(value, 2),
         }

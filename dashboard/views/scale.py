@@ -113,7 +113,7 @@ def show_matched(points: tuple[scale.ScalePoint, ...]) -> None:
 
 
 def _times(times: float | None) -> str:
-    return NONE if times is None else f"{times:.3g}"
+    return NONE if times is None else f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
 
 
 def show_versions(board: Board, benchmark: str) -> None:

@@ -83,5 +83,6 @@ def show_examples(high: list[talk.FilterExample], low: list[talk.FilterExample])
             score = f"· score {example.score:.2f} " if example.score is not None else ""
             caption = cut(f"{example.source} {score}{example.reason}", 140)
             column.caption(style.text(caption))
-            with column:
-                style.show_text_box(html_lines(example.text), f"{title}: {caption}")
+            if example.text:  # a filter of files keeps of what it drops the name and the reason
+                with column:
+                    style.show_text_box(html_lines(example.text), f"{title}: {caption}")

@@ -123,7 +123,14 @@ def test_one_checkpoint_without_scores(made: SimpleNamespace, tmp_path: Path, mo
 
 
 def test_a_models_own_page_has_unique_tokens_beside_tokens_seen(zoo: Path) -> None:
-    script = "from dashboard.views import model\nmodel.page()"
+    script = """
+import streamlit as st
+from dashboard.views import compare, model, playground
+views = {"compare": compare, "model": model, "playground": playground}
+st.session_state["pages"] = {name: st.Page(view.page, title=name, url_path=name) for name, view in views.items()}
+st.navigation(list(st.session_state["pages"].values()))
+model.page()
+"""
     app = AppTest.from_string(script, default_timeout=60)
     app.query_params["name"] = "phi-1-small-mini-base:1"
     app.run()

@@ -82,7 +82,7 @@ def test_the_page_opens_at_the_view_of_the_options(
     ("options", "message"),
     [
         (["--suite", "cod"], '(nearest: "code")'), (["--sort", "humanevl"], '(nearest: "humaneval")'),
-        (["--view", "?size=many"], "is no size"), (["--view", "?sort=nonsense"], "sort"),
+        (["--view", "?size=many"], "is no number; write it as 500M"), (["--view", "?sort=nonsense"], "sort"),
     ],
 )  # fmt: skip
 def test_the_page_is_not_opened_at_a_view_that_is_not_there(

@@ -72,3 +72,14 @@ def test_a_flip_stands_under_its_row_with_choices_numbered_from_one_and_the_righ
     assert "<img" not in page
     assert "chose 1: «a sock»" in page and "3 of 30" in page and page.count("✓ right") == 1
     assert page.index("[openai]") < page.index('class="reader"')
+
+
+def test_a_flip_of_a_text_that_is_only_weighed_names_no_choice() -> None:
+    one = pair(30, 2, 100, 0.001)
+    sides = (FlipSide(name="b", won=True, verdict="2.1 bits per byte", text=None),
+             FlipSide(name="a", won=False, verdict="3.2 bits per byte", text=None))  # fmt: skip
+    flip = FlipPage(key=one.column, title="GSM8K bpb", sample="0", side="won", won=30, lost=2, place=1, of=30,
+                    question="Why?", choices=("So it is.",), right=0, target="", sides=sides)  # fmt: skip
+    page = render_comparison([one], flip)
+    assert page.count("So it is.") == 1 and "weighed" in page
+    assert "chose" not in page and "right" not in page and "nothing written" not in page

@@ -70,8 +70,16 @@ def test_filter_examples_are_the_best_kept_and_the_worst_dropped(zoo: Path, tmp_
                 for value in scores:
                     file.write(json.dumps({"text": f"x = {value}", "source": "a.py", "facts": {"score": value}}) + "\n")
         high, low = talk.filter_examples(registry)
+        whole = (folder / "dropped-00000.jsonl.gz").read_bytes()
         (folder / "dropped-00000.jsonl.gz").write_bytes(b"damaged")
         still, none = talk.filter_examples(registry)
+        (folder / "dropped-00000.jsonl.gz").write_bytes(whole)
+        later = Dataset(name="clean", digest="ee" * 32, kind="documents", documents=2, tokens=9, stages=(stage,))
+        registry.add_dataset(later)  # a newer filter that scores nothing is not the filter of quality
+        (settings.datasets_dir() / later.digest).mkdir()
+        with gzip.open(settings.datasets_dir() / later.digest / "dropped-00000.jsonl.gz", "wt") as file:
+            file.write(json.dumps({"text": "", "source": "b.py", "reason": "holds humaneval"}) + "\n")
+        assert talk.filter_examples(registry) == (high, low)
     assert [example.score for example in high] == [0.9, 0.6]
     assert [example.score for example in low] == [0.1, 0.3]
     assert ([example.score for example in still], none) == ([0.9, 0.6], [])
