@@ -53,7 +53,7 @@ def main() -> None:
     }
     st.session_state["pages"] = pages
     current = st.navigation(list(pages.values()), position="top")
-    st.set_page_config(page_title=f"{current.title} · phi-zoo")
+    st.set_page_config(page_title=f"{getattr(current, 'title', '')} · phi-zoo")  # a bare import has no page
     try:
         current.run()
     except ZooError as error:

@@ -115,6 +115,9 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
     for key in written_keys(plain, known):
         if key not in known:
             raise ZooError(f'no recipe key "{key}"{nearest(key, known)}. All keys: phizoo train recipes --keys')
+    evaluation = plain.get("evaluation")
+    if isinstance(evaluation, Mapping) and not evaluation.get("every_steps"):  # as `resolve_recipe` writes it
+        plain = {**plain, "evaluation": {key: value for key, value in evaluation.items() if key != "tasks"}}
     try:
         recipe = msgspec.convert(plain, Recipe)
     except msgspec.ValidationError as error:

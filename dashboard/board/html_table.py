@@ -249,7 +249,7 @@ def _marks(cell: Cell) -> str:
 def _title(cell: Cell) -> str:
     """The tooltip, if it says more than the cell and its column's header show."""
     plain_cell = cell.origin == "measured" and cell.subset == "all" and cell.clusters in (0, cell.n)
-    plain_cell = plain_cell and not cell.unsearched and not cell.overlaps
+    plain_cell = plain_cell and not cell.unsearched and not cell.overlaps and not coverage_note(cell)
     return "" if plain_cell else f' title="{html(cell_tooltip(cell))}"'
 
 

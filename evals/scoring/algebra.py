@@ -7,13 +7,13 @@ one gets a new child. sympy reads expressions by a grammar; it does not run them
 
 import json
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from zoo.errors import ZooError
+from zoo.safe_path import python
 
 NEEDED = {"sympy": "sympy", "antlr4": "antlr4-python3-runtime"}
 CHILD = Path(__file__).with_name("algebra_child.py")
@@ -56,7 +56,7 @@ class AlgebraProcess:
         with self.lock:
             if self.child is None:
                 self.child = subprocess.Popen(
-                    [sys.executable, "-P", str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    python(str(CHILD)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL, text=True, encoding="utf-8", errors="backslashreplace",
                 )  # fmt: skip
             line = ""

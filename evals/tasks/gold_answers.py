@@ -233,7 +233,7 @@ def _choice_file(name: str) -> TaskFile:
     made = msgspec.structs.replace(
         task, name=name, version=1, kind="likelihood", about=about, protocol=PROTOCOL,
         samples=partial(_right_choices, task), prompt=_context, parts=None, pairs=_pairs, judge=judge,
-        metrics=(BITS_PER_BYTE,), delimiter="", chance=None,
+        metrics=(BITS_PER_BYTE,), delimiter="", chance=None, source=None,
     )  # fmt: skip
     return TaskFile(f"{module.TITLE} bpb", (), {PROTOCOL: made})
 

