@@ -14,7 +14,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("evals.cli.show:show", "Show a run, or one of its samples to the byte."),
     "reproduce": ("evals.cli.reproduce:reproduce", "Repeat a published run and compare every sample."),
     "export": ("evals.cli.reproduce:export", "Write cells with their samples as files, of ours or of another tool."),
-    "import": ("evals.cli.reproduce:import_", "Import results of lm-eval or EvalPlus, with their samples."),
+    "import": (
+        "evals.cli.reproduce:import_",
+        "Import results of other tools, with their samples where they have them.",
+    ),
     "contamination": ("evals.cli.contamination:contamination", "Find the samples of a task in training data."),
     "compare": ("evals.cli.compare:compare", "Compare two checkpoints, or one with a published model."),
     "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),

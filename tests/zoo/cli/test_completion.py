@@ -43,8 +43,11 @@ def zoo(tmp_path: Path, made: SimpleNamespace) -> None:
         ("phizoo models show phi-a@", ["phi-a@best"]),
         ("phizoo eval run phi-a ot", ["other"]),
         ("phizoo serve o", ["other"]),
-        ("phizoo eval run phi-a --task arc_", ["arc_easy", "arc_challenge"]),
-        ("phizoo eval run phi-a --task arc_easy,arc_", ["arc_easy,arc_challenge"]),
+        ("phizoo eval run phi-a --task arc_", ["arc_easy", "arc_challenge", "arc_easy_bpb", "arc_challenge_bpb"]),
+        (
+            "phizoo eval run phi-a --task arc_easy,arc_",
+            ["arc_easy,arc_challenge", "arc_easy,arc_easy_bpb", "arc_easy,arc_challenge_bpb"],
+        ),
         ("phizoo eval run phi-a --task suite:q", ["suite:quick"]),
         ("phizoo eval run phi-a --task gsm8k@c", ["gsm8k@code", "gsm8k@chat"]),
         ("phizoo eval run phi-a --engine vllm_", ["vllm_server"]),
