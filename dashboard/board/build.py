@@ -15,10 +15,11 @@ from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, smallest_difference
 from evals.results.history import what_changed
 from evals.stats.summary import derive_summary, not_comparable
-from evals.tasks import benchmark_of, chance_of
+from evals.tasks import benchmark_of, chance_of, task
 from zoo.choice import column_of, standing
 from zoo.coverage import overlap_fields
 from zoo.digest import digest
+from zoo.errors import ZooError
 from zoo.metrics import Metric, metric_of
 from zoo.published import COLLECTED, COMPARISON, LABELS, WEIGHT_REUSE, about
 from zoo.records import Checkpoint, ProtocolRecord, Reported, Score, Split, Subset
@@ -270,12 +271,21 @@ def _complete_column(column: Column, cells: Sequence[Cell], columns: Sequence[Co
     siblings = [c.metric for c in columns if column.task and (c.task, c.title) == (column.task, column.title)]
     fields: dict[str, Any] = {
         "n": sizes[0] if sizes else None,
-        "main": column.metric == benchmarks.main_metric(siblings) if siblings else column.main,
+        "main": column.metric == _main_metric(column, siblings) if siblings else column.main,
         "resolves": None if column.mixed else smallest_difference(cells, column.origin),
         "tiers": tuple(sorted({cell.tier for cell in cells if cell.tier})),
         "comparable": compare_column(column, columns),
     }
     return msgspec.structs.replace(column, **fields)
+
+
+def _main_metric(column: Column, metrics: Sequence[str]) -> str:
+    """The metric that the column's task names first, as `eval compare` takes it; by name where the task is not ours."""
+    try:
+        own = task(f"{column.task}@{column.title.rpartition(' v')[0]}").metrics  # without its version
+    except (ZooError, ValueError):  # of another tool, or of a protocol that is gone
+        own = ()
+    return next((metric for metric in own if metric in metrics), benchmarks.main_metric(metrics))
 
 
 def compare_column(column: Column, columns: Iterable[Column]) -> str:

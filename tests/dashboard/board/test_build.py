@@ -202,6 +202,15 @@ def test_one_metric_of_a_task_is_the_main_one(made: SimpleNamespace) -> None:
     assert "log-probabilities" in board.columns[0].protocol
 
 
+def test_the_main_column_is_the_metric_that_the_task_names_first(made: SimpleNamespace) -> None:
+    """As in `eval compare`: MMLU's cloze form is read per character, the letters' form is not."""
+    mini = made.checkpoint()
+    protocols = [made.protocol(task="mmlu", name="cloze-quick3", metric=metric) for metric in ("acc", "acc_norm")]
+    scores = [made.score(mini, one, task="mmlu", metric=one.metric, value=0.3) for one in protocols]
+    board = build_board([mini], scores, {p.fingerprint: p for p in protocols})
+    assert {column.metric: column.main for column in board.columns} == {"acc": False, "acc_norm": True}
+
+
 def test_other_shots_are_not_comparable(made: SimpleNamespace) -> None:
     mini, under = made.checkpoint(), made.protocol("mmlu", "lm-eval", metric="acc", shots=5)
     row = made.reported(benchmark="mmlu", shots=2)
