@@ -15,9 +15,9 @@ test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not long and not browser and not services and not interchange'; first=$$?; \
 	$(BIN)/pytest -m 'browser and not long and not services and not interchange' && exit $$first
 
-# A team's zoo on a real PostgreSQL and a real S3 server, the tests marked "long" too.
+# A team's zoo on a real PostgreSQL and a real S3 server. The 200 kills: pytest -s -m 'long and services' tests/services.
 services: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m services tests/services
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'services and not long' tests/services
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
