@@ -162,6 +162,9 @@ def check(database: Database, store: Store, writing: bool) -> None:
     action, reason = judge(pair)
     if action == "claim" and writing:
         reason = _claim_fault(database, store)
+        if reason and read_mark(store) is not None:  # another process has marked it meanwhile, and written there
+            check(database, store, writing)
+            return
     elif action == "renew" and not (fit := measure(database, store)).is_good():
         reason = f"is a copy, as this database is, but they do not fit: {fit}; if they belong together: {ADOPT}"
     if reason:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.completion import A_RUN
-from zoo.cli.options import AS_JSON, open_registry
+from zoo.cli.options import AS_JSON, check_writable, open_registry
 from zoo.cli.output import emit_json, share_cell, table
 from zoo.errors import CheckFailed, ZooError
 
@@ -135,6 +135,7 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
     from zoo.published.reported_here import keep_reported
     from zoo.records import Reported
 
+    check_writable()
     results = {path: read(path) for path in paths}
     runs = [result for each in results.values() for result in each if isinstance(result, TaskResults)]
     reported = {path: [row for row in each if isinstance(row, Reported)] for path, each in results.items()}
