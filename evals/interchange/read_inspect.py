@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.interchange.facts import OWN, own_line
-from evals.interchange.tool_results import SampleLine, TaskResults
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics
 from zoo.admission.result_files import JsonArchive, read_json_file
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -109,14 +109,11 @@ def _engine(run: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _shared_metrics(path: Path, lines: list[SampleLine], own: dict[str, Any]) -> tuple[str, ...]:
     """The metrics of every scored sample, the headline metric first; several of a log of ours may cover a part."""
-    scored = [line for line in lines if not line.fault]
-    if not scored:
+    if all(line.fault for line in lines):
         return (str(own["protocol"]["metric"]),) if own else ("score",)
-    names = dict.fromkeys(name for line in scored for name in line.metrics)
-    shared = [name for name in names if all(name in line.metrics for line in scored)]
-    if not shared:
+    if not (shared := shared_metrics(lines)):
         raise ZooError(f"{path.name} has no score of a sample in 0..1 (inspect_ai's C and I, or a number)")
-    return tuple(shared)
+    return shared
 
 
 def _line(task: str, sample: dict[str, Any], own: dict[str, Any]) -> SampleLine:

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from evals.interchange.tool_results import SampleLine, TaskResults
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics_once
 from evals.scoring.finite import find_overflow
 from zoo.admission.result_files import JSON_BYTES, check_lines_file, read_json_file
 from zoo.digest import file_sha256
@@ -42,13 +42,7 @@ def read_lighteval(path: Path) -> list[TaskResults]:
         raise ZooError(
             f"{path.name} has the columns {listed!r}, no details of lighteval that are read; read are {READ}"
         )
-    if len({line.sample for line in lines}) != len(lines):
-        raise ZooError(f"{path.name} has a sample twice; export it again with lighteval")
-    scored = [line for line in lines if not line.fault]
-    names = dict.fromkeys(name for line in scored for name in line.metrics)
-    metrics = tuple(name for name in names if all(name in line.metrics for line in scored))
-    if not metrics:
-        raise ZooError(f"{path.name} has no metric of a sample in 0..1")
+    metrics = shared_metrics_once(path.name, "lighteval", lines)
     return [
         TaskResults(
             tool="lighteval", task=task, file=path.name, sha256=file_sha256(path), metrics=metrics, lines=tuple(lines),

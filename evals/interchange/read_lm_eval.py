@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from evals.interchange.facts import OWN, own_line
-from evals.interchange.tool_results import SampleLine, TaskResults
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics
 from evals.scoring.answer import exact_and_f1
 from evals.scoring.finite import find_overflow
 from evals.scoring.squad_threshold import at_best_threshold
@@ -209,12 +209,10 @@ def _own_results(path: Path, rows: list[dict[str, Any]], header: dict[str, Any],
             )
             for draw in said["draws"]
         ]  # fmt: skip
-    names = dict.fromkeys(name for line in lines for name in line.metrics)
-    metrics = tuple(name for name in names if all(name in line.metrics for line in lines if not line.fault))
     header |= {"release": str(header["versions"].get("phi-zoo", header["release"])), "model": str(own["label"])}
     return TaskResults(
         tool="phi-zoo", task=str(protocol["task"]), file=path.name, sha256=file_sha256(path), lines=tuple(lines),
-        metrics=metrics or (str(protocol["metric"]),), decoding=protocol["decoding"], claimed=protocol,
+        metrics=shared_metrics(lines) or (str(protocol["metric"]),), decoding=protocol["decoding"], claimed=protocol,
         command=str(own.get("command") or ""), **header,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals.interchange.tool_results import SampleLine, TaskResults
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics_once
 from evals.scoring.finite import find_overflow
 from zoo.admission.result_files import check_lines_file, read_json_file
 from zoo.digest import file_sha256
@@ -42,13 +42,7 @@ def read_olmo_eval(path: Path) -> list[TaskResults]:
     first = next(iter(requests.values()), [{}])[0]
     task = str(first.get("task_name") or spec).partition(":")[0]
     lines = [_line(task, row, requests.get(str(row["doc_id"]), [])) for row in rows]
-    if len({line.sample for line in lines}) != len(lines):
-        raise ZooError(f"{path.name} has a sample twice; export it again with olmo-eval")
-    scored = [line for line in lines if not line.fault]
-    names = dict.fromkeys(name for line in scored for name in line.metrics)
-    metrics = tuple(name for name in names if all(name in line.metrics for line in scored))
-    if not metrics:
-        raise ZooError(f"{path.name} has no metric of a sample in 0..1")
+    metrics = shared_metrics_once(path.name, "olmo-eval", lines)
     return [
         TaskResults(
             tool="olmo-eval" if "instance_metrics" in rows[0] else "olmes", task=task, file=path.name,

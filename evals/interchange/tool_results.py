@@ -1,7 +1,9 @@
 """The one form that results of other tools are read into: TaskResults, with a SampleLine for each sample and draw."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from zoo.errors import ZooError
 from zoo.records import Record
 
 
@@ -27,6 +29,25 @@ class SampleLine(Record, frozen=True):
     fault: str = ""
     messages: tuple[tuple[str, str], ...] = ()
     more: dict[str, Any] = {}
+
+
+def shared_metrics(lines: Iterable[SampleLine]) -> tuple[str, ...]:
+    """The metrics that every scored line has, in the order in which they first stand."""
+    scored = [line for line in lines if not line.fault]
+    names = dict.fromkeys(name for line in scored for name in line.metrics)
+    return tuple(name for name in names if all(name in line.metrics for line in scored))
+
+
+def shared_metrics_once(name: str, tool: str, lines: Sequence[SampleLine]) -> tuple[str, ...]:
+    """The shared metrics of a file in which each sample stands once.
+
+    Raises  ZooError for a sample that stands twice, or lines without a metric in common
+    """
+    if len({line.sample for line in lines}) != len(lines):
+        raise ZooError(f"{name} has a sample twice; export it again with {tool}")
+    if not (metrics := shared_metrics(lines)):
+        raise ZooError(f"{name} has no metric of a sample in 0..1")
+    return metrics
 
 
 class TaskResults(Record, frozen=True):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 import sqlalchemy
 
 from zoo.cli import root as cli
-from zoo.db.open import SCHEMA, upgrade_database
+from zoo.db.open import SCHEMA, open_database, upgrade_database
 from zoo.db.postgres import with_driver
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
@@ -235,6 +236,18 @@ def test_a_database_that_goes_away_is_one_line_whenever_it_does(
                 asked()
         server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         assert [(one.name, one.digest) for one in registry.list()] == [("a", kept.digest)]
+
+
+def test_threads_share_the_connections_of_one_database(postgres_db: str) -> None:
+    upgrade_database(postgres_db)
+    database = open_database(postgres_db)
+
+    def read(number: int) -> list[int]:
+        return [int(database.rows("SELECT :number + :more", number=number, more=more)[0][0]) for more in range(40)]
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(read, range(60))) == [list(range(number, number + 40)) for number in range(60)]
+    database.close()
 
 
 def test_eight_processes_make_the_same_zoo_at_once(tmp_path: Path) -> None:

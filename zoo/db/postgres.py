@@ -82,14 +82,7 @@ class PostgresDatabase:
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         """A connection of the caller's own, outside a transaction."""
-        while self._idle:
-            connection = self._idle.pop()
-            # an idle session that has something to say was ended by the server
-            if not select.select([connection.fileno()], [], [], 0)[0]:
-                break
-            connection.close()
-        else:
-            connection = connect(self.url)
+        connection = self._idle_connection() or connect(self.url)
         try:
             yield connection
         finally:
@@ -97,6 +90,19 @@ class PostgresDatabase:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    def _idle_connection(self) -> Any:
+        """An open connection that nobody uses any more; None if there is none."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            watched = select.poll()  # not select.select, which refuses descriptors above 1,023
+            watched.register(connection.fileno(), select.POLLIN)
+            if not watched.poll(0):
+                return connection
+            connection.close()  # an idle session that has something to say was ended by the server
 
     def rows(self, sql: str, **values: Any) -> Sequence[Row]:
         with self.faults():

@@ -232,7 +232,7 @@ class DiskStore:
         return []  # `sweep` knows them by their owners
 
     def drop(self, leftover: Leftover) -> None:
-        raise NotImplementedError(leftover)
+        raise ValueError(f"{leftover}: a folder holds no upload that was not completed")
 
     def entry_objects(self) -> set[str]:
         texts = [path.read_bytes() for folder in NAMING for path in self.folder.glob(f"{folder}/**/*.json")]
