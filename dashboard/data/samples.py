@@ -51,7 +51,7 @@ class SampleFilter(Record, frozen=True):
 def first_words(question: str) -> str:
     """What a question asks, for a list: of a program's stub its docstring.
 
-    >>> first_words('def f(a):\\n    \'\'\'Adds one.\\n    Fast.'), first_words("\\nHow to  start?\\nSo")
+    >>> first_words("def f(a):\\n    '''Adds one.\\n    Fast."), first_words("\\nHow to  start?\\nSo")
     ('Adds one.', 'How to start? So')
     """
     match = _DOCSTRING.search(question)

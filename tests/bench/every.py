@@ -64,6 +64,12 @@ BENCHES = {
         "lm-eval",
         quick=("--prompts", "16", "--questions", "20"),
     ),
+    "likelihood": Bench(
+        "bits per byte of a real small model (SMALL_MODEL_GGUF)",
+        "bench_likelihood.py",
+        "lm-eval",
+        quick=("--samples", "10", "--part", "gold", "--part", "texts"),
+    ),
     "data": Bench("deduplicating and packing", "bench_data.py", "data"),
     "memory": Bench("memory while the corpus doubles", "bench_memory.py"),
     "decontamination": Bench("finding leaks", "bench_decontamination.py"),
