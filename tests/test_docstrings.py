@@ -13,7 +13,20 @@ FILES = [
 # methods that a library calls by name: click's groups, http.server's handlers
 CALLED = ("list_commands", "get_command", "resolve_command", "format_commands", "shell_complete", "do_GET", "do_POST")
 # a task file's functions are what the fields of `evals.task.Task` and its `ShotSource` say, which document each once
-FIELDS = ("samples", "prompt", "parts", "pairs", "extract", "score", "judge", "program", "gold", "trials", "needs", "read")
+FIELDS = (
+    "samples",
+    "prompt",
+    "parts",
+    "pairs",
+    "extract",
+    "score",
+    "judge",
+    "program",
+    "gold",
+    "trials",
+    "needs",
+    "read",
+)
 
 
 def promised() -> set[str]:
