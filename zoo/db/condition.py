@@ -83,13 +83,13 @@ def parse_condition(text: str, resolve: Resolve, start: int = 0, fields: Fields 
 
 
 def parse_order(text: str, resolve: Resolve) -> Condition:
-    """SQL that gives (digest, value) of the checkpoints with a score: `humaneval.low`; the best value of each.
+    """SQL that gives (digest, metric, value) of each score of a field such as `humaneval.low`.
 
     Raises  ZooError for a field that is no score, with the nearest
     """
     parser = _ConditionParser(text, resolve, 0, CHECKPOINTS)
     clauses, bound = parser.score_field(text)
-    sql = f"SELECT checkpoint, max({bound}) FROM scores WHERE {' AND '.join(clauses)} GROUP BY checkpoint"
+    sql = f"SELECT checkpoint, metric, {bound} FROM scores WHERE {' AND '.join(clauses)}"
     return Condition(sql, parser.values)
 
 

@@ -1,12 +1,14 @@
 """Finds checkpoints by what they are, where they come from and how they score."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Any
 
 from zoo.db.checkpoints import get_checkpoint, walk
 from zoo.db.condition import Resolve, parse_condition, parse_order
 from zoo.db.database import Database
 from zoo.errors import ZooError, nearest, unknown
+from zoo.metrics import metric_of
 from zoo.records import Checkpoint
 
 # filter of `find` -> its condition
@@ -46,8 +48,8 @@ def _resolve(database: Database) -> Resolve:
 def in_order(database: Database, found: Sequence[Checkpoint], order: str) -> list[Checkpoint]:
     """Checkpoints in another order than by name; of equal ones, by name.
 
-    order   newest, parameters (the smallest first), or a score such as humaneval.low (the highest first, and those
-            without one last)
+    order   newest, parameters (the smallest first), or a score such as humaneval.low or humaneval_bpb.high (the best
+            of each checkpoint, the best first, and those without one last)
     Raises  ZooError for another order
     """
     if order == "newest":
@@ -58,8 +60,10 @@ def in_order(database: Database, found: Sequence[Checkpoint], order: str) -> lis
         known = ("name", "newest", "parameters", *(f"{task}.low" for task in list_tasks(database)))
         raise unknown("order", order, known, "phizoo models find --help")
     scored = parse_order(order, _resolve(database))
-    values: Mapping[str, float] = dict(map(tuple, database.rows(scored.sql, **scored.values)))
-    return sorted(found, key=lambda checkpoint: -values.get(checkpoint.digest, float("-inf")))
+    merits: dict[str, float] = {}
+    for digest, metric, value in map(tuple, database.rows(scored.sql, **scored.values)):
+        merits[digest] = max(merits.get(digest, -inf), metric_of(metric).merit(value))
+    return sorted(found, key=lambda checkpoint: -merits.get(checkpoint.digest, -inf))
 
 
 def _as_conditions(filters: dict[str, Any]) -> list[str]:

@@ -39,6 +39,7 @@ def registry(db: str, tmp_path: Path, made: SimpleNamespace) -> Iterator[Registr
                 made.score(one.digest, run, value),
                 made.score(one.digest, run, value - 0.2, subset="clean"),
                 made.score(one.digest, run, value + 0.3, metric="pass@10"),
+                made.score(one.digest, run, value + 0.3, metric="bits_per_byte"),
             ]
             found.add_scores({"id": run, "checkpoint": one.digest}, made.protocol(), scores)
     with open_registry(db, readonly=True) as found:
@@ -138,6 +139,7 @@ def test_filters_and_several_conditions_must_all_hold(registry: Registry) -> Non
         ("parameters", ["base", "child", "large"]),
         ("humaneval.low", ["large", "child", "base"]),
         ("humaneval.clean.value", ["large", "child", "base"]),
+        ("humaneval.bits_per_byte.high", ["base", "child", "large"]),  # of which less is better
         ("humaneval.overlapping.low", ["base", "child", "large"]),
     ],
 )
