@@ -5,9 +5,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from zoo.published import Source, read_models
+from zoo.published import PublishedModel, Source, read_models
 from zoo.published.sources import PrintedColumn
 from zoo.published.table import FOLDER
 
@@ -101,6 +102,41 @@ def test_what_a_card_does_not_have_is_an_error(models: dict[str, str], printed: 
         script("card").table(CARD, card_source(models, *printed))
 
 
-@pytest.mark.parametrize("name", ["card", "open_llm"])
+def test_the_facts_of_families_are_in_the_table() -> None:
+    facts = script("facts")
+    models = list({model.model: model for model in read_models().values()}.values())
+    assert facts.fill(models, facts.read_facts()) == models
+    assert sum(bool(model.licence) for model in models) >= 145
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (PublishedModel(model="o/a-3b"), ""),
+        (PublishedModel(model="b", repository="o/a-3b"), ""),
+        (PublishedModel(model="someone/a-3b"), "no model fits o/a-"),
+        (
+            PublishedModel(model="o/a-3b", licence="gemma", facts_from="https://a.org/b"),
+            "licence gemma, its family mit",
+        ),
+        (PublishedModel(model="o/a-3b", kind="chat"), "kind chat, its family base"),
+    ],
+)
+def test_a_family_fills_what_is_empty_and_says_what_differs(model: PublishedModel, said: str) -> None:
+    facts = script("facts")
+    family = facts.FamilyFacts(models="o/a-[0-9]+b", licence="mit", kind="base", source="card")
+    given = facts.Facts(sources={"card": "https://a.org/card"}, families=(family,))
+    if said:
+        with pytest.raises(ValueError, match=said):
+            facts.fill([model], given)
+        return
+    (filled,) = facts.fill([model], given)
+    assert (filled.licence, filled.kind, filled.facts_from) == ("mit", "base", "https://a.org/card")
+    twice = msgspec.structs.replace(given, families=(family, msgspec.structs.replace(family, models="o/.*")))
+    with pytest.raises(ValueError, match="fits o/a-"):
+        facts.fill([model], twice)
+
+
+@pytest.mark.parametrize("name", ["card", "open_llm", "facts"])
 def test_the_examples_in_the_scripts(name: str) -> None:
     assert doctest.testmod(script(name)).failed == 0

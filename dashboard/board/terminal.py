@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MODEL_WIDTH = 34
 SIZE_WIDTH = 14  # of the column beside it, with the space around both
 PLAIN_WIDTH = 1000  # a pipe or a file has no width to fit
+RICH_CELLS = 2000  # rich takes 0.2 ms for each, also for those that then do not fit
 
 
 def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, width: int | None = None) -> None:
@@ -44,7 +45,7 @@ def show(board: Board, notes: tuple[str, ...] = (), file: TextIO | None = None, 
         for note in notes:
             console.print(note, soft_wrap=False)
         return
-    if len(board.rows) > output.FOLDED:
+    if len(board.rows) > output.FOLDED or len(board.rows) * len(board.columns) > RICH_CELLS:
         _print_long(console, board)
     elif (
         console.measure(wide := _wide_table(board), options=console.options.update(max_width=100_000)).maximum
@@ -165,10 +166,11 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     tiers = sorted({(benchmarks.title_of(c.benchmark), tier) for c in board.columns for tier in c.tiers})
     if tiers:
         lines.append("Sandbox: " + "; ".join(f"{title} ran under {cut(tier)}" for title, tier in tiers) + ".")
-    signals = board_signals(board, board_ranks(board))
+    measured = own_part(board)
+    signals = board_signals(measured, board_ranks(measured)) if measured is not board else {}
     for column in board.columns:
-        text = head_texts(board, column, signals.get(column.key))[1]
-        if column.origin == "measured" and column.key in signals:
+        if column.key in signals:
+            text = head_texts(board, column, signals[column.key])[1]
             lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text}.")
     if any(column.origin == "reported" for column in board.columns):
         lines.append(NOTE)

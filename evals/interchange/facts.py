@@ -77,11 +77,13 @@ def own_run(cell: ExportedCell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def own_result(result: Result) -> dict[str, Any]:
-    """The fields of a result that other formats have no place for, but those that have their default."""
+def own_result(header: Run, result: Result) -> dict[str, Any]:
+    """The fields of a result that other formats have no place for, but those that have their default; and its run's
+    seed, since a cell may hold the runs of several."""
     defaults = msgspec.to_builtins(Result(sample="", draw=0, score=None))
     fields = msgspec.to_builtins(result)
-    return {name: value for name, value in fields.items() if name not in ELSEWHERE and value != defaults[name]}
+    fields = {name: value for name, value in fields.items() if name not in ELSEWHERE and value != defaults[name]}
+    return {**fields, "seed": header.seed}
 
 
 def standard_error(score: Score) -> float:
@@ -108,8 +110,13 @@ def own_line(own: dict[str, Any], metric: str, **fields: Any) -> SampleLine:
     return SampleLine(
         metrics=(result.metrics or {metric: result.score or 0.0}) if scored else {}, logprobs=result.logprobs,
         cluster=result.cluster, detail=result.detail, trials=result.trials,
-        fault="" if scored else result.detail or "not scored", more=more, **fields,
+        fault="" if scored else result.detail or "not scored", more=more, seed=_seed(own), **fields,
     )  # fmt: skip
+
+
+def _seed(own: dict[str, Any]) -> int | None:
+    seed = own.get("seed")
+    return None if seed is None else msgspec.convert(seed, int)
 
 
 def as_json(value: Any) -> str:

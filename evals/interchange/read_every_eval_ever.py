@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from evals.interchange.facts import OWN, own_line
-from evals.interchange.tool_results import SampleLine, TaskResults
+from evals.interchange.tool_results import SampleLine, TaskResults, split_seeds
 from evals.tasks import benchmark_of
 from zoo.admission.result_files import read_json_file
 from zoo.digest import file_sha256
@@ -80,7 +80,11 @@ def _with_samples(path: Path, record: dict[str, Any], samples: Path) -> list[Tas
             raise ZooError(f"{samples.name} has the sample {key[0][:40]!r} twice under {metric[:40]!r}; fetch it again")
         of_sample[metric] = row
     unscored = _unscored(detail) if own else []
-    return [_results(path, record, name, of_samples, results, own, unscored) for name, of_samples in grouped.items()]
+    return [
+        each
+        for name, of_samples in grouped.items()
+        for each in split_seeds(_results(path, record, name, of_samples, results, own, unscored))
+    ]
 
 
 def _key(result: dict[str, Any]) -> str:
@@ -112,12 +116,7 @@ def _results(
     results: dict[str, dict[str, Any]], own: dict[str, Any], unscored: list[dict[str, Any]],
 ) -> TaskResults:  # fmt: skip
     metrics = {metric: _share(result) for metric, result in results.items()}
-    draws: dict[str, int] = defaultdict(int)
-    lines = []
-    for (sample, draw, _), rows in samples.items():
-        number = draws[sample] if own else draw
-        draws[sample] += 1
-        lines.append(_line(name, sample, number, rows, metrics, own))
+    lines = [_line(name, sample, draw, rows, metrics, own) for (sample, draw, _), rows in samples.items()]
     for mine in unscored:
         text = str(mine.get("text", ""))
         lines.append(own_line(mine, "", sample=str(mine["sample"]), draw=int(mine["draw"]), text=text))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.interchange.facts import OWN, own_line
-from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics, split_seeds
 from zoo.admission.result_files import JsonArchive, read_json_file
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
@@ -41,7 +41,7 @@ def read_inspect_archive(path: Path) -> list[TaskResults]:
             )
         log = archive.read("header.json", nonfinite=True)
         samples = (archive.read(name, nonfinite=True) for name in names if name.startswith("samples/"))
-        return [_results(path, log, samples)]
+        return split_seeds(_results(path, log, samples))
 
 
 def read_inspect(path: Path, content: dict[str, Any] | None = None) -> list[TaskResults]:
@@ -50,7 +50,7 @@ def read_inspect(path: Path, content: dict[str, Any] | None = None) -> list[Task
     Raises  ZooError for another version, an evaluation that did not end, no samples, or a sample that stands twice
     """
     log = read_json_file(path, nonfinite=True) if content is None else content
-    return [_results(path, log, iter(log.get("samples") or ()))]
+    return split_seeds(_results(path, log, iter(log.get("samples") or ())))
 
 
 def _results(path: Path, log: dict[str, Any], samples: Iterator[dict[str, Any]]) -> TaskResults:
@@ -127,7 +127,7 @@ def _line(task: str, sample: dict[str, Any], own: dict[str, Any]) -> SampleLine:
     if own:
         mine = sample["metadata"][OWN]
         pairs = tuple((str(context), str(part)) for context, part in mine["pairs"])
-        fields |= {"asked": pairs, "sample": str(sample["id"]), "draw": int(sample["epoch"]) - 1, "thought": thought}
+        fields |= {"asked": pairs, "sample": str(sample["id"]), "draw": int(mine["draw"]), "thought": thought}
         return own_line(mine, str(own["protocol"]["metric"]), **fields)
     metrics = {name: value for scorer, score in scores.items() for name, value in _values(scorer, score["value"])}
     fault = str((sample.get("error") or {}).get("message") or "")

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from evals.interchange.facts import OWN, own_line
-from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics
+from evals.interchange.tool_results import SampleLine, TaskResults, shared_metrics, split_seeds
 from evals.scoring.answer import exact_and_f1
 from evals.scoring.finite import find_overflow
 from evals.scoring.squad_threshold import at_best_threshold
@@ -60,7 +60,7 @@ def read_lm_eval(path: Path) -> list[TaskResults]:
     rows = _name_filters(path, [_in_newest_form(row) for row in rows], header.pop("filters"))
     rows.sort(key=lambda row: int(row["doc_id"]))  # its own order may be the batches'
     own = header.pop("own")
-    return [_own_results(path, rows, header, own) if own else _results(path, task, rows, header)]
+    return split_seeds(_own_results(path, rows, header, own)) if own else [_results(path, task, rows, header)]
 
 
 def _old_results(path: Path) -> tuple[Path, str] | None:

@@ -3,6 +3,8 @@
 The prompts are in the requests file of the same name, beside it or in the folder `requests`; without it the samples are
 read, but paired with nothing. Metrics are {metric: {scorer: value}} (olmo-eval) or {metric: value} (OLMES).
 
+The package ai2-olmo-eval (0.9.0) is another tool, which scores during training and writes no files.
+
 Source  olmo-eval 1.0, runners/io/builders.py and writers.py; OLMES, OUTPUT_FORMATS.md
 """
 
@@ -18,12 +20,15 @@ from zoo.admission.result_files import check_lines_file, read_json_file
 from zoo.digest import file_sha256
 from zoo.errors import ZooError
 from zoo.jsonl import read_lines
+from zoo.metrics import metric_of
 
 PREDICTIONS, REQUESTS = "-predictions.jsonl", "-requests.jsonl"
 OLMES = re.compile(r"task-\d+-(?P<task>.+)-predictions\.jsonl")
 HASHED = re.compile(r"(?P<spec>.+?)(?:_[0-9a-f]{6})?-predictions\.jsonl")
 # the two tools' metrics of choices -> ours
 NAMES = {"acc_raw": "acc", "acc_per_char": "acc_norm"}
+# what OLMES writes among its metrics that says which choice was taken or how likely it is: of two choices, 0 or 1
+NO_METRIC = re.compile(r"predicted_index_.*|correct_choice|.*_corr|(sum_)?logits_.*")
 
 
 def read_olmo_eval(path: Path) -> list[TaskResults]:
@@ -76,12 +81,13 @@ def _line(task: str, row: dict[str, Any], requests: list[dict[str, Any]]) -> Sam
         tuple(float(each["sum_logits"]) for each in outputs if each.get("sum_logits") is not None) if chosen else ()
     )
     fault = find_overflow([*logprobs, *(value for value in values.values() if math.isnan(value))])
+    metrics = {name: value for name, value in values.items() if 0 <= value <= metric_of(name).highest}
     text = "" if chosen or not outputs else str(outputs[0].get("text", outputs[0].get("continuation")) or "")
     answer = None if chosen or not outputs else outputs[0].get("extracted_answer", text)
     identity = row.get("native_id")
     return SampleLine(
         sample=f"{task}/{identity if identity not in (None, '') else row['doc_id']}", draw=0,
-        metrics={} if fault else {name: value for name, value in values.items() if 0 <= value <= 1},
+        metrics={} if fault else metrics,
         asked=asked, messages=messages, text=text, answer=str(answer) if answer is not None else None,
         logprobs=() if fault else logprobs, fault=fault,
     )  # fmt: skip
@@ -91,6 +97,8 @@ def _flat(metrics: dict[str, Any]) -> dict[str, float]:
     """Metrics by one name: "metric" where its scorer has the same or is alone, else "metric:scorer"."""
     flat: dict[str, float] = {}
     for name, value in metrics.items():
+        if NO_METRIC.fullmatch(name):
+            continue
         if isinstance(value, dict):
             for scorer, inner in value.items():
                 if isinstance(inner, bool | int | float):

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
+from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.records import Record
 
@@ -14,6 +17,7 @@ class SampleLine(Record, frozen=True):
     fault   why it has no score; its metrics then count for nothing
     messages  (role, content) of the messages before the answer, where it was asked by chat
     more    further fields of `evals.records.Result` that the file gives
+    seed    the run's, where a file of ours says it: it may hold the runs of several seeds
     """
 
     sample: str
@@ -29,6 +33,7 @@ class SampleLine(Record, frozen=True):
     fault: str = ""
     messages: tuple[tuple[str, str], ...] = ()
     more: dict[str, Any] = {}
+    seed: int | None = None
 
 
 def shared_metrics(lines: Iterable[SampleLine]) -> tuple[str, ...]:
@@ -83,3 +88,17 @@ class TaskResults(Record, frozen=True):
     claimed: dict[str, Any] = {}
     command: str = ""
     scorer: str = ""
+
+
+def split_seeds(results: TaskResults) -> list[TaskResults]:
+    """The results of each seed, for a file that holds several; else the results with their one seed, if it is known."""
+    seeds = list(dict.fromkeys(line.seed for line in results.lines if line.seed is not None))
+    if len(seeds) < 2:
+        return [msgspec.structs.replace(results, seed=seed) for seed in seeds] or [results]
+    return [
+        msgspec.structs.replace(
+            results, seed=seed, sha256=digest([results.sha256, seed]),
+            lines=tuple(line for line in results.lines if line.seed == seed),
+        )
+        for seed in seeds
+    ]  # fmt: skip

@@ -50,8 +50,8 @@ def write_every_eval_ever(cell: ExportedCell, folder: Path, now: int) -> list[Pa
                 rows += 1
                 file.write(data)
         unscored = [
-            {**own_result(result), "sample": result.sample, "draw": result.draw, "text": result.text}
-            for _, result in cell.lines
+            {**own_result(header, result), "sample": result.sample, "draw": result.draw, "text": result.text}
+            for header, result in cell.lines
             if result.score is None
         ]
         record["detailed_evaluation_results"] = {
@@ -214,7 +214,7 @@ def _lines(cell: ExportedCell, model: str, evaluation: str) -> Iterator[dict[str
             if score.metric not in (result.metrics or {score.metric: 0}):
                 continue
             own = {"draw": result.draw, "run": header.id} if place else {
-                "draw": result.draw, "run": header.id, **own_result(result),
+                "draw": result.draw, "run": header.id, **own_result(header, result),
                 "pairs": question.pairs, "messages": question.messages,
                 **({"answer_is_none": True} if result.answer is None else {})}  # fmt: skip
             yield {

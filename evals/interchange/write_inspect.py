@@ -151,6 +151,7 @@ def _sample(
     answer = {"id": _id(f"{key} answer"), "role": "assistant", "content": text, "source": "generate", "model": model}
     usage = {"input_tokens": result.prompt_tokens, "output_tokens": result.tokens,
              "total_tokens": result.prompt_tokens + result.tokens}  # fmt: skip
+    own = {**own_result(header, result), "draw": result.draw, "run": header.id, "pairs": question.pairs}
     values = result.metrics or ({cell.protocol.metric: result.score} if result.score is not None else {})
     choices = [part for _, part in question.pairs] if len(question.pairs) > 1 else None
     sample: dict[str, Any] = {
@@ -161,7 +162,7 @@ def _sample(
                    "completion": result.text, "usage": usage},
         "scores": {name: {"value": value, "answer": result.answer, "explanation": result.detail or None, "history": []}
                    for name, value in values.items()},
-        "metadata": {OWN: {**own_result(result), "draw": result.draw, "run": header.id, "pairs": question.pairs}},
+        "metadata": {OWN: own},
         "store": {}, "events": [], "model_usage": {model: usage}, "role_usage": {}, "attachments": {},
         "total_time": result.seconds, "working_time": result.seconds, "uuid": _id(key), "error_retries": [],
     }  # fmt: skip

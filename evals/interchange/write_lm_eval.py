@@ -16,7 +16,7 @@ from typing import Any
 
 from evals.interchange.cells import ExportedCell, Question
 from evals.interchange.facts import OWN, as_json, command_of, epoch, own_result, own_run, standard_error
-from evals.records import Result
+from evals.records import Result, Run
 from zoo.digest import digest, whole_file, write_json
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
@@ -102,15 +102,18 @@ def _header(cell: ExportedCell, task: str, now: int, task_hash: str) -> dict[str
 
 def _rows(cell: ExportedCell) -> Iterator[dict[str, Any]]:
     """One row for each sample, with its draws of all seeds as responses."""
-    draws: dict[str, list[Result]] = {}
-    for _, result in cell.lines:
-        draws.setdefault(result.sample, []).append(result)
-    for number, (sample, results) in enumerate(draws.items()):
+    draws: dict[str, list[tuple[Run, Result]]] = {}
+    for header, result in cell.lines:
+        draws.setdefault(result.sample, []).append((header, result))
+    for number, (sample, lines) in enumerate(draws.items()):
         if question := cell.questions.get(sample):
-            yield _row(cell, number, sample, results, question)
+            yield _row(cell, number, sample, lines, question)
 
 
-def _row(cell: ExportedCell, number: int, sample: str, results: list[Result], question: Question) -> dict[str, Any]:
+def _row(
+    cell: ExportedCell, number: int, sample: str, lines: list[tuple[Run, Result]], question: Question
+) -> dict[str, Any]:
+    results = [result for _, result in lines]
     chosen = cell.protocol.decoding == {}
     doc = {"id": sample, "question": question.question}
     scored = [result for result in results if result.score is not None]
@@ -141,6 +144,6 @@ def _row(cell: ExportedCell, number: int, sample: str, results: list[Result], qu
         "prompt_hash": hashlib.sha256(question.pairs[0][0].encode("utf-8", "surrogatepass")).hexdigest(),
         "target_hash": hashlib.sha256(target.encode("utf-8", "surrogatepass")).hexdigest(), **values,
         OWN: {"messages": question.messages,
-              "draws": [{**own_result(result), "draw": result.draw, "text": result.text, "answer": result.answer,
-                         "thought": result.thought} for result in results]},
+              "draws": [{**own_result(header, result), "draw": result.draw, "text": result.text,
+                         "answer": result.answer, "thought": result.thought} for header, result in lines]},
     }  # fmt: skip

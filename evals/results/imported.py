@@ -134,11 +134,10 @@ def _who(registry: Registry, name: str) -> tuple[str, str]:
 
 def _merge(tool_runs: Sequence[TaskResults]) -> list[TaskResults]:
     """Subtasks of one of our tasks (MMLU's subjects, say) merged into one."""
-    groups: dict[tuple[str, str, str], list[TaskResults]] = {}
+    groups: dict[tuple[object, ...], list[TaskResults]] = {}
     for tool_run in tool_runs:
-        groups.setdefault((tool_run.tool, _our_name(tool_run.task), tool_run.protocol + tool_run.model), []).append(
-            tool_run
-        )
+        key = (tool_run.tool, _our_name(tool_run.task), tool_run.protocol + tool_run.model, tool_run.seed)
+        groups.setdefault(key, []).append(tool_run)
     merged = []
     for group in groups.values():
         metrics = [metric for metric in group[0].metrics if all(metric in tool_run.metrics for tool_run in group)]

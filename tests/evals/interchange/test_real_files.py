@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,38 @@ def test_predictions_of_olmo_eval(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "mini_exercises [phizoo elsewhere] pass@1" in told
     assert "3 of 3 prompts are ours" in told
     assert "a part of the task" in told
+
+
+def olmes_row(number: int, right: bool, bits: float) -> dict[str, Any]:
+    """A line with every field of OLMES's own (those of allenai/DataDecide-eval-instances), on a question of two."""
+    picked, correct = number % 2, number % 2 if right else 1 - number % 2
+    places = {f"predicted_index_{kind}": picked for kind in ("raw", "per_token", "per_char", "uncond")}
+    accuracies = {f"acc_{kind}": int(right) for kind in ("raw", "per_token", "per_char", "uncond")}
+    outputs = [
+        {"sum_logits": -8.0 - place, "num_tokens": 2, "num_tokens_all": 180, "is_greedy": False,
+         "sum_logits_uncond": -12.0, "logits_per_token": -4.0, "logits_per_char": -0.8, "logits_per_byte": 1.2,
+         "num_chars": 10}
+        for place in range(2)
+    ]  # fmt: skip
+    return {
+        "doc_id": number, "native_id": f"q{number}", "label": correct, "model_output": outputs,
+        "metrics": {**places, "correct_choice": correct, **accuracies, "logits_per_byte_corr": 0.5,
+                    "bits_per_byte": bits},
+        "task_hash": "c90b1e74fd08b92cb197198ea6975132", "model_hash": "32890bd27f744d39a1855746ba84775f",
+    }  # fmt: skip
+
+
+def test_predictions_of_olmes(tmp_path: Path) -> None:
+    """The place of the choice is no metric, though of two choices it is 0 or 1; bits per byte are no share and stay."""
+    rows = [olmes_row(number, number != 1, bits) for number, bits in enumerate((0.8, 1.2, 2.5))]
+    path = tmp_path / "task-000-boolq-predictions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (results,) = read_all(path).values()
+    assert (results.tool, results.task) == ("olmes", "boolq")
+    assert results.metrics == ("acc", "acc_per_token", "acc_norm", "acc_uncond", "bits_per_byte")
+    assert [line.metrics["acc"] for line in results.lines] == [1.0, 0.0, 1.0]
+    assert [line.metrics["bits_per_byte"] for line in results.lines] == [0.8, 1.2, 2.5]
+    assert [line.sample for line in results.lines] == ["boolq/q0", "boolq/q1", "boolq/q2"]
 
 
 @pytest.mark.parametrize(

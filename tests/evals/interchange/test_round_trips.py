@@ -1,15 +1,17 @@
 """Cells written in each tool's format and read again: the same scores, and the same lines to the field."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entries
 
 from evals.chat import ChatShape, chat_task
 from evals.interchange.cells import select_cells
-from evals.interchange.write import write_cells
+from evals.interchange.write import HUB, write_cells
 from evals.protocol import protocol, sampled_task
 from evals.records import Facts, Result, Run
 from evals.results.import_formats import read
@@ -23,21 +25,25 @@ from evals.tasks import task as find_task
 from zoo.cli import root
 from zoo.digest import digest, whole_file
 from zoo.errors import ZooError
-from zoo.registry import open_registry
+from zoo.registry import Registry, open_registry
 
 FORMS = ("every-eval-ever", "lm-eval", "inspect", "inspect-json")
 NOW = 1_796_000_000
 
 
 def made_run(folder: Path, task: Task, checkpoint: str, draws: int = 1, seed: int = 0) -> FinishedRun:
-    """A run of a task with made results of every kind: right, wrong, not scored, thought about, disputed."""
+    """A run of a task with made results of every kind: right, wrong, read, not scored, thought about, disputed."""
     results = []
     for number, sample in enumerate(task.samples()):
         for draw in range(draws):
             right = float((number + draw + seed) % 3 > 0)
             fields: dict[str, Any] = {"sample": sample.id, "draw": draw, "cluster": sample.cluster, "seconds": 0.25}
             fields |= {"prompt_tokens": 7 + number, "tokens": 3, "detail": f"line\n{number}"}
-            if task.pairs is not None:
+            if task.kind == "likelihood":  # bits per byte: no share, and less is better
+                nats = 3.5 + number / 7 + seed
+                fields |= {"logprobs": (-nats,), "tokens": 2, "verdict": "read", "score": nats / 5}
+                fields |= {"metrics": {task.metrics[0]: nats / 5}}
+            elif task.pairs is not None:
                 count = len(task.pairs(sample))
                 fields |= {"logprobs": tuple(-1.5 - place / 8 for place in range(count))}
                 fields |= {"metrics": {name: right if name == task.metrics[0] else 1.0 for name in task.metrics}}
@@ -49,7 +55,7 @@ def made_run(folder: Path, task: Task, checkpoint: str, draws: int = 1, seed: in
                 results.append(Result(**{**fields, "score": None, "metrics": {}, "logprobs": (), "answer": None,
                                          "verdict": "unscored", "text": "", "finish": "", "disputed": False}))  # fmt: skip
                 continue
-            results.append(Result(**fields, score=right, verdict="passed" if right else "timeout"))
+            results.append(Result(**{"score": right, "verdict": "passed" if right else "timeout", **fields}))
     samples = list(task.samples())
     metrics = pass_metrics(task.metrics, draws)
     records = tuple(protocol(task, samples, metric) for metric in metrics)
@@ -77,10 +83,11 @@ def tasks() -> dict[str, tuple[Task, int]]:
         "draws": (sampled_task(mini, 0.2, 0.95), 3),
         "chat": (chat_task(mini, ChatShape(system="Be brief.")), 1),
         "quick": (find_task("mini_exercises@phizoo-quick2"), 1),
+        "likelihood": (find_task("humaneval_bpb"), 1),
     }
 
 
-@pytest.mark.parametrize("kind", ["choices", "code", "draws", "chat", "quick"])
+@pytest.mark.parametrize("kind", ["choices", "code", "draws", "chat", "quick", "likelihood"])
 def test_a_cell_comes_back_equal(
     kind: str, tasks: dict[str, tuple[Task, int]], tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +117,64 @@ def test_a_cell_comes_back_equal(
         for line in done.results:
             assert now[line.sample, line.draw] == line, form
         assert len(now) == len(done.results)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cell_of_several_seeds_comes_back_as_their_runs(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, label = sampled_task(find_task("mini_exercises"), 0.2, 0.95), "tiny:1"
+    with open_registry() as registry:
+        done = [made_run(tmp_path / "runs", task, "ab" * 32, 2, seed) for seed in (0, 1, 5)]
+        for run in done:
+            publish(registry, run, max_unscored=100)
+        before = combined(registry)
+        (cell,) = select_cells(registry, [label])
+        assert sorted(header.seed for header in cell.headers) == [0, 1, 5]
+        write_cells([cell], tmp_path / form, form, NOW)
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "another"))
+    results = read(tmp_path / form)
+    with open_registry() as registry:
+        taken = import_results(registry, results, None, tmp_path / "again")  # type: ignore[arg-type]
+        assert combined(registry) == before
+        lines = [read_results(registry.results(each.run)) for each in taken]
+    assert len(taken) == 3 and all(each.published for each in taken)
+    assert sorted(map(by_draw, lines), key=str) == sorted((by_draw(run.results) for run in done), key=str)
+
+
+def by_draw(lines: Iterable[Result]) -> dict[tuple[str, int], Result]:
+    """The lines of one run by sample and draw."""
+    return {(line.sample, line.draw): line for line in lines}
+
+
+def combined(registry: Registry) -> dict[str, dict[str, object]]:
+    """The scores of the one cell with three seeds, by metric, without the fields that name its runs."""
+    scores = {score.metric: score for score in registry.scores() if score.seeds == 3}
+    names = ("value", "low", "high", "n", "clusters", "unscored", "draws", "seeds")
+    assert scores.keys() == {"pass@1", "pass@2"}
+    return {metric: {name: getattr(score, name) for name in names} for metric, score in scores.items()}
+
+
+def test_the_hub_reads_its_files(tiny_phi: Path, tmp_path: Path) -> None:
+    """huggingface_hub's own parser: the numbers, what they are of, and no field that it does not know."""
+    yaml = pytest.importorskip("yaml")
+    with open_registry() as registry:
+        record = registry.add(tiny_phi, "tiny")
+        for name in ("arc_easy", "humaneval_bpb", "mini_exercises"):
+            publish(registry, made_run(tmp_path / "runs", find_task(name), record.digest), max_unscored=100)
+        scores = {(score.task, score.metric): score for score in registry.scores()}
+        files = write_cells(select_cells(registry, ["tiny"]), tmp_path, HUB)
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [".eval_results/arc_easy.yaml"]
+    written = yaml.safe_load(files[0].read_text(encoding="utf-8"))
+    entries = parse_eval_result_entries(written)
+    assert eval_result_entries_to_yaml(entries) == written
+    assert [entry.task_id for entry in entries] == ["arc_easy/acc", "arc_easy/acc_norm"]
+    for entry in entries:
+        score = scores["arc_easy", entry.task_id.partition("/")[2]]
+        assert entry.dataset_id == "allenai/ai2_arc" and len(entry.dataset_revision or "") == 40
+        assert entry.value == round(100 * score.value, 4)
+        assert f"95% interval {100 * score.low:.4g} to {100 * score.high:.4g}, n={score.n}" in (entry.notes or "")
+        assert entry.date == "2026-11-30T10:00:00Z" and entry.source_url
 
 
 def test_selection_by_names_stars_and_runs(tiny_phi: Path, tmp_path: Path) -> None:
