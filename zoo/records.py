@@ -52,6 +52,8 @@ class About(Record, frozen=True, kw_only=True):
     """The facts about a checkpoint that only its author or the trainer knows; the rest is in its files.
 
     recipe  the resolved recipe as plain data, kept whole under its digest; None if unknown
+    once    the same bytes enter once: those that are here, under any name, are that checkpoint, and a name that has
+            others is refused instead of given a next version
     """
 
     family: str = ""
@@ -65,6 +67,7 @@ class About(Record, frozen=True, kw_only=True):
     source: str = ""
     tags: tuple[str, ...] = ()
     notes: str = ""
+    once: bool = False
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):

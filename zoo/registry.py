@@ -138,6 +138,8 @@ class Registry:
             check_tokenizer(tree, inspected.config)
             files = files or ingest.hash_files(tree, inspected.paths)
             checkpoint = describe_checkpoint(name, files, inspected, about)
+            if about.once and (same := checkpoints.find_same(self.database, checkpoint)):
+                return same
             return enter_pinned(
                 self.database, staging.name, [file.sha256 for file in files],
                 lambda: self.store.publish(tree, files), lambda: self.enter(checkpoint, about.recipe),

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evals.checks.diagnosis import Diagnosis
+from zoo.cli.completion import A_CHECKPOINT
 from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
-from zoo.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoo.db.database import Database
     from zoo.registry import Registry
 
@@ -27,23 +30,19 @@ EXTRAS = {
 }  # fmt: skip
 
 
-class Diagnosis(Record, frozen=True):
-    """One thing that was checked. state: ok, missing (optional) or wrong (must be fixed)."""
-
-    name: str
-    state: str
-    detail: str
-    remedy: str = ""
-
-
 @click.command()
+@click.argument("model", shell_complete=A_CHECKPOINT, required=False)
 @click.option("--families", is_flag=True, help="List the families of models and how each is read.")
 @AS_JSON
-def doctor(families: bool, as_json: bool) -> int:
+def doctor(model: str | None, families: bool, as_json: bool) -> int:
     """Check what this machine can run and how to fix what is missing.
+
+    MODEL, a folder, a GGUF file or a name of the zoo: what this machine can do with that model: whether it is
+    refused and why, its engine, the memory it needs against the memory there, and about how long suite:small takes.
 
     \b
     phizoo doctor
+    phizoo doctor ./my-model
     phizoo doctor --families
 
     Fetches nothing and creates no zoo. Exit code 1 if something is wrong (in capitals); a missing package may be
@@ -51,7 +50,14 @@ def doctor(families: bool, as_json: bool) -> int:
     """
     if families:
         return _print_families(as_json)
-    findings = [*_python(), *_packages(), *_compiler(), *_gpu(), *_sandbox(), *_datasets(), *_zoo(), *_disk()]
+    if model is not None:
+        return print_findings(_model(model), as_json)
+    checks = (_python, _packages, _compiler, _gpu, _sandbox, _datasets, _zoo, _disk)
+    return print_findings([finding for check in checks for finding in check()], as_json)
+
+
+def print_findings(findings: "Sequence[Diagnosis]", as_json: bool) -> int:
+    """Prints findings, each with its remedy; 1 if something is wrong."""
     if as_json:
         emit_json(findings)
     else:
@@ -61,6 +67,21 @@ def doctor(families: bool, as_json: bool) -> int:
             if finding.remedy:
                 click.echo(f"{'':<9}{'':<23}{finding.remedy}")
     return int(any(finding.state == "wrong" for finding in findings))
+
+
+def _model(source: str) -> list[Diagnosis]:
+    from evals.checks.candidate import find_candidate
+    from evals.checks.fitness import SMALL, diagnose
+    from evals.suites import find_tasks
+    from zoo.errors import ZooError
+
+    try:
+        candidate = find_candidate(source)
+    except ZooError as error:
+        if not os.path.exists(os.path.expanduser(source)):
+            raise
+        return [Diagnosis("model", "wrong", f"refused: {error}", "which families are read: phizoo doctor --families")]
+    return diagnose(candidate, SMALL, find_tasks(SMALL))
 
 
 def _print_families(as_json: bool) -> int:

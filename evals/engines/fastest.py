@@ -12,7 +12,7 @@ from pathlib import Path
 from evals.engines import gpus
 from zoo.admission.gguf import gguf_file
 from zoo.errors import ZooError
-from zoo.families import folder_family
+from zoo.families import Family, folder_family
 
 AUTO = "auto"
 
@@ -26,7 +26,11 @@ def fastest_engine(folder: Path) -> tuple[str, str]:
         family = folder_family(folder)
     except (OSError, ValueError) as error:
         raise ZooError(f"{folder} cannot be loaded as a model: {error}. Look: phizoo models verify") from None
-    file = gguf_file(folder)
+    return pick_engine(family, gguf_file(folder))
+
+
+def pick_engine(family: Family, file: Path | None) -> tuple[str, str]:
+    """(engine, why) for a model of this family; file: its weights, where they are a GGUF file. Raises as above."""
     if file:
         return _engine_of_file(file)
     if gpus.count():
@@ -36,6 +40,16 @@ def fastest_engine(folder: Path) -> tuple[str, str]:
             return "transformers", f"vLLM is not proven for the family {family.name}"
         return "vllm", "it is installed, and the fastest on a GPU"
     return "transformers", "the fastest on a CPU"
+
+
+def usual_engine(family: Family, file: Path | None) -> tuple[str, str]:
+    """(engine, why) as the model's own users run it: a GGUF file by llama.cpp where that is installed.
+
+    `phizoo try` asks this way; `--engine auto` prefers the answers of the stored weights. Raises as above.
+    """
+    if file and _is_installed("llama-cpp-python"):
+        return "llama_cpp", "it runs a GGUF file in its own quantisation, as the file's users do"
+    return pick_engine(family, file)
 
 
 def _engine_of_file(file: Path) -> tuple[str, str]:

@@ -113,12 +113,12 @@ def test_the_numbers_of_the_page_are_those_of_the_estimate(shared: Path, monkeyp
 
 def test_the_arithmetic_of_time_grows_with_the_work_and_knows_what_does_not_fit() -> None:
     phi, gpu = estimate.find_model("phi-2"), estimate.GPUS["A100"]
-    work = estimate.Work(requests=100, read=50_000, written=51_200, longest=1_000)
+    work = estimate.Work(requests=100, read=50_000, fresh=50_000, written=51_200, longest=1_000)
     once = estimate.estimate_seconds(phi, "bfloat16", work, gpu)
     reading = 2 * phi.parameters * 50_000 / (312e12 * 0.4)
     steps = 512 * (phi.weight_bytes("bfloat16") + 100 * phi.cache_bytes("bfloat16", 1_000)) / (2.04e12 * 0.5)
     assert once == pytest.approx(reading + steps)
-    more = estimate.Work(requests=1_000, read=500_000, written=512_000, longest=1_000)
+    more = estimate.Work(requests=1_000, read=500_000, fresh=500_000, written=512_000, longest=1_000)
     assert once < estimate.estimate_seconds(phi, "bfloat16", more, gpu) < 10 * once
     assert estimate.estimate_seconds(phi, "bfloat16", work, estimate.Gpu(312e12, 2e12, 6e9)) == float("inf")
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from zoo.address import refuse_secrets
 from zoo.cli.completion import A_CHECKPOINT, A_DATASET, A_FOLDER
 from zoo.cli.options import AS_JSON, open_registry
 from zoo.cli.output import emit_json, report_dry_run
@@ -13,7 +12,7 @@ from zoo.errors import ZooError
 from zoo.jsonl import parse_json
 
 if TYPE_CHECKING:
-    from zoo.records import About, Checkpoint, Parent, TrainedOn
+    from zoo.records import About, Parent, TrainedOn
     from zoo.registry import Registry
 
 NO_TOKENIZER = (
@@ -72,30 +71,21 @@ def add(
               phizoo models add ./smollm2.Q4_1.gguf --name smollm2-q4
               phizoo models add ./my-lora --name my-model --base phi-1@best
     """
+    from zoo.exchange.sources import ImportOptions, import_source, resolve_source
     from zoo.records import has_tokenizer, validate_name
 
-    if source.startswith("hf:"):
-        source, _, pinned = source.removeprefix("hf:").partition("@")
-        revision = revision or pinned or None
-    elif not Path(source).expanduser().exists():
-        refuse_secrets(source, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HF_TOKEN, instead.")
+    source, revision = resolve_source(source, revision)
     if name is not None:
-        validate_name(name)  # also an empty one, which is no default
+        validate_name(name)  # before a zoo is opened
     if dry_run:
         from zoo.exchange.huggingface import plan_import
 
         report_dry_run(*plan_import(source, name, revision), "nothing was fetched")
         return
-    if (link or "://" in source) and (base or drop_code or convert or revision):
-        options = "--base, --drop-code, --convert and --revision"
-        raise ZooError(f"{options} do not go with --link or an address; leave them out")
+    options = ImportOptions(revision=revision, base=base, drop_code=drop_code, convert=convert, link=link)
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
-        if link or "://" in source:
-            own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
-            checkpoint = registry.add(source, name or own_name, record, link)
-        else:
-            checkpoint = _import(registry, source, name, revision, base, record, drop_code, convert)
+        checkpoint = import_source(registry, source, name, record, options)
     if as_json:
         emit_json(checkpoint)
     else:
@@ -104,26 +94,6 @@ def add(
             click.echo(checkpoint.notes)
     if not has_tokenizer(file.path for file in checkpoint.files):
         click.echo(NO_TOKENIZER, err=True)
-
-
-def _import(
-    registry: "Registry", source: str, name: str | None, revision: str | None, base: str | None, about: "About",
-    drop_code: bool, convert: bool,
-) -> "Checkpoint":  # fmt: skip
-    from zoo.exchange.adapter import import_adapter, is_adapter
-    from zoo.exchange.huggingface import import_any
-
-    path = Path(source).expanduser()
-    if is_adapter(path) and base:
-        return import_adapter(registry, path, name or path.resolve().name, base, about)
-    if is_adapter(path) or base:
-        fault = "is a LoRA adapter; name its base" if is_adapter(path) else "is no LoRA adapter, so it has no base"
-        raise ZooError(f"{source} {fault}. Example: phizoo models add ./my-lora --name my-model --base phi-1@best")
-    if path.suffix == ".gguf" and not path.is_file():
-        raise ZooError(f"{source}: no such file; expected a GGUF file or a folder with safetensors.")
-    if source.startswith(("/", ".", "~")) and not path.is_dir() and path.suffix != ".gguf":
-        return registry.add(source, name or path.name, about)  # which says why this is no folder
-    return import_any(registry, source, name, revision, about, drop_code, convert)
 
 
 def _about(

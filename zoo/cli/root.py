@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "models": ("zoo.cli.models:models", "Add, list, find and verify the checkpoints of the zoo."),
     "eval": ("evals.cli.group:evaluate", "Score checkpoints on tasks, and keep every sample."),
     "leaderboard": ("dashboard.cli:leaderboard", "Open the leaderboard page, or export it."),
+    "try": ("dashboard.trial.cli:try_model", "Try a model: add it, evaluate it on a suite, and see where it stands."),
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.cli.doctor:doctor", "Check what this machine can run and how to fix what is missing."),
     "completion": ("zoo.cli.completion:completion", "Print the shell script that completes commands and names."),

@@ -10,6 +10,7 @@ from zoo.db import names
 from zoo.db.audit import BY, NOBODY, Author
 from zoo.db.database import Database
 from zoo.db.stored import StoredRecord
+from zoo.errors import ZooError
 from zoo.records import Checkpoint
 
 CHECKPOINT = StoredRecord(Checkpoint)
@@ -34,6 +35,25 @@ def get_checkpoint(database: Database, spec: str) -> Checkpoint:
     Raises ZooError with the nearest known name if there is none.
     """
     return CHECKPOINT.decode(names.record(database, spec))
+
+
+def find_same(database: Database, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The checkpoint of the same bytes, of this name or else the oldest; None if there is none.
+
+    Raises  ZooError where the name holds other bytes only
+    """
+    rows = database.rows("SELECT record FROM checkpoints WHERE digest = :d ORDER BY created, id", d=checkpoint.digest)
+    same = [CHECKPOINT.decode(row[0]) for row in rows]
+    named = [record for record in same if record.name == checkpoint.name]
+    if same:
+        return (named or same)[0]
+    taken = database.rows("SELECT id FROM checkpoints WHERE name = :name", name=checkpoint.name)
+    if taken:
+        raise ZooError(
+            f"the name {checkpoint.name} is taken by other weights; give another one: --name NAME. "
+            f"Look: phizoo models show {checkpoint.name}"
+        )
+    return None
 
 
 def list_checkpoints(
