@@ -14,7 +14,6 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from dashboard.board.cells import Board
     from dashboard.board.front import Front
-    from dashboard.board.view import View
     from zoo.records import Subset
 
 PASSWORD = "PHIZOO_PASSWORD"  # noqa: S105 - the variable's name
@@ -74,6 +73,8 @@ def leaderboard(
         options |= {"every": "true"} if every_metric else {}
         open_page(port, public, page_query(view, options))
         return
+    from dashboard.frame import select_board
+
     if view:
         board, notes = view_board(view)
     else:
@@ -118,39 +119,16 @@ def page_query(view: str, options: Mapping[str, str]) -> str:
     return urlencode(query, doseq=True)
 
 
-def select_board(
-    suite: str, subset: "Subset", search: str, sort: str, every_metric: bool, where: str = "", front: "Front" = ""
-) -> tuple["Board", tuple[str, ...]]:
-    """The board of this zoo under these choices, and the notes above it."""
-    from dashboard.board.view import View, find_suite
-
-    find_suite(suite)
-    view = View(
-        suite=suite, search=search, sort=sort, every_metric=every_metric, descending=sort != "name", where=where,
-        front=front,
-    )  # fmt: skip
-    return _selected(view, subset)
-
-
-def _selected(view: "View", subset: "Subset") -> tuple["Board", tuple[str, ...]]:
-    """A view of this zoo's board; its notes begin with those of models that a filter leaves out unseen."""
-    from dashboard.board.answer import left_out
-    from dashboard.board.view import select
-    from dashboard.data.source import load_with_notes
-
-    whole, notes = load_with_notes(view, subset)
-    return select(whole, view), (*left_out(whole, view), *notes)
-
-
 def view_board(address: str) -> tuple["Board", tuple[str, ...]]:
     """The board of this zoo as the page shows it at an address, and the notes above it."""
     from dashboard.board.address import parameters, read
     from dashboard.data.source import load_board, open_zoo
+    from dashboard.frame import select_view
 
     query = parameters(address)
     with open_zoo() as registry:
         view, subset = read(query, load_board(registry))
-    return _selected(view, subset)
+    return select_view(view, subset)
 
 
 def open_page(port: int, public: bool, query: str = "") -> None:

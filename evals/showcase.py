@@ -1,7 +1,7 @@
 """The talk's prompts, asked of chat models: what they write, and whether the speed of the skier is right.
 
 A showcase is no measurement: four prompts have no score, and nothing of it is published. The prompts are asked as any
-task asked by chat (`evals.evaluate`), so that an answer is kept, and a second call asks only for what is missing.
+task asked by chat (`evals.subjects`), so that an answer is kept, and a second call asks only for what is missing.
 Answers are texts: no program in them is run, and no markup is drawn.
 
 Source: the talk's subjects (The Surprising Power of Small Language Models, NeurIPS 2023), worded here.

@@ -1,10 +1,13 @@
 """What an installed wheel holds: every file of the packages, not only their Python."""
 
+import io
 import re
 import subprocess
+import tarfile
 import tomllib
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,35 @@ def test_no_requirement_has_an_upper_bound_without_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     bounded = [line for line in requirements() if re.search(r"<|~=|==|!=", line)]
     assert [line for line in bounded if not re.search(re.escape(line) + r'",?\s+# ', text)] == []
+
+
+def test_the_metadata_names_the_pythons_and_the_licence_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    versions = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert project["requires-python"] == f">={versions[0]}"
+    assert versions == ["3.11", "3.12", "3.13"]
+    assert project["license"] == "Apache-2.0"  # an SPDX expression: a classifier beside it is refused by setuptools
+    assert not any(line.startswith("License") for line in project["classifiers"])
+    assert all((ROOT / package / "py.typed").is_file() for package in PACKAGES)
+
+
+def test_an_sdist_is_packed_without_its_moment_and_its_machine(tmp_path: Path) -> None:
+    loader = SourceFileLoader("release", str(ROOT / ".ci" / "release"))
+    release = module_from_spec(spec_from_loader("release", loader))  # type: ignore[arg-type]
+    loader.exec_module(release)
+    packed = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name in ("a/b.py", "a/LICENSE")[:: 1 if number == 1 else -1]:
+                member = tarfile.TarInfo(name)
+                member.size, member.mtime, member.uid, member.uname = 3, number, number, f"user{number}"
+                archive.addfile(member, io.BytesIO(b"abc"))
+        release.repack(path, 1_700_000_000)
+        packed.append(path.read_bytes())
+    assert packed[0] == packed[1]
+    with tarfile.open(tmp_path / "1.tar.gz") as archive:
+        assert [(member.name, member.size) for member in archive] == [("a/LICENSE", 3), ("a/b.py", 3)]
 
 
 def test_the_changelogs_newest_release_is_this_version() -> None:

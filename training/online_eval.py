@@ -53,9 +53,9 @@ def make_scorer(
     for left in folder.glob(".eval-*"):  # left by a kill during an evaluation
         shutil.rmtree(left, ignore_errors=True)
     tasks = tasks_of(evaluation)
-    from evals.evaluate import Subject, evaluate_many
     from evals.run import RunOptions
     from evals.stats.summary import summarise
+    from evals.subjects import Subject, evaluate_many
     from evals.tasks import groups_of
     from training import export
 

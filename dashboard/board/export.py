@@ -203,6 +203,11 @@ def _fronts(board: Board, column: Column) -> dict[str, frozenset[str]]:
 
 def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     """The board as a Parquet file, one row per cell with the fields of `LONG`; empty columns are typed too."""
+    return parquet_bytes(arrow_columns(board))
+
+
+def arrow_columns(board: Board) -> dict[str, Any]:
+    """The fields of `LONG` as Arrow arrays, one value per cell; empty ones are typed too."""
     import pyarrow as pa
 
     kinds = dict.fromkeys(("own", "interval_derived", "bound", "at_chance"), pa.bool_())
@@ -229,7 +234,7 @@ def as_parquet(board: Board, notes: tuple[str, ...] = ()) -> bytes:
     for number, name in enumerate(LONG):
         values = [plain(value) if isinstance(value, str) else value for value in (line[number] for line in lines)]
         columns[name] = pa.array(values, kinds.get(name, pa.string()))
-    return parquet_bytes(columns)
+    return columns
 
 
 def _encode(form: Callable[[Board, tuple[str, ...]], str]) -> Callable[[Board, tuple[str, ...]], bytes]:

@@ -16,8 +16,8 @@ from zoo.errors import ZooError
 from zoo.visible import plain
 
 if TYPE_CHECKING:
-    from evals.evaluate import Subject
     from evals.showcase import ShowcaseAnswer
+    from evals.subjects import Subject
     from zoo.records import Checkpoint
     from zoo.registry import Registry
 
@@ -78,7 +78,7 @@ def _checkpoints(registry: "Registry", names: Sequence[str]) -> "list[Checkpoint
 
 
 def _subject(registry: "Registry", checkpoint: "Checkpoint") -> "Subject":
-    from evals.evaluate import Subject
+    from evals.subjects import Subject
 
     return Subject(digest=checkpoint.digest, label=checkpoint.label, path=registry.path(checkpoint))
 
@@ -89,8 +89,8 @@ def _ask(subject: "Subject", engine: str, system: str, max_tokens: int) -> "list
 
     from evals import showcase as talk
     from evals.chat import ChatShape
-    from evals.evaluate import evaluate_many
     from evals.run import RunOptions
+    from evals.subjects import evaluate_many
     from zoo.admission.gguf import gguf_file
 
     assert subject.path is not None  # it came from the registry

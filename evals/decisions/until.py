@@ -12,11 +12,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from evals.engines import connect
-from evals.evaluate import Subject, ask_as, bind_to
 from evals.records import Result, Sample
 from evals.run import RunOptions, evaluate
 from evals.stats.sequential import Look, look, looks, random_order
 from evals.stats.summary import by_sample
+from evals.subjects import Subject, ask_as, bind_to
 from evals.task import Task
 from evals.tasks import groups_of
 from zoo.errors import ZooError

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from evals.engines import ENGINES, connect
-from evals.evaluate import bind_to
 from evals.records import Run
 from evals.results.rescore import rescore
 from evals.results.task_of_run import name_of_run, source_of, task_of_run
 from evals.run import FinishedRun, RunOptions, evaluate
+from evals.subjects import bind_to
 from zoo import settings
 from zoo.errors import ZooError
 from zoo.registry import Registry

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from evals.chat import ChatShape, chat_task
-from evals.evaluate import Subject, evaluate_many
 from evals.records import Decoding, Generation, Sample, Scored
 from evals.results.publish import scores
 from evals.results.task_of_run import commands
 from evals.run import FinishedRun, RunOptions, score_texts
 from evals.stats.summary import summarise
+from evals.subjects import Subject, evaluate_many
 from evals.task import Task
 from zoo.cli.output import score_notes
 from zoo.errors import ZooError

@@ -323,9 +323,9 @@ def _train_rung(registry: "Registry", rung: Rung, command: str) -> Checkpoint:
 
 def score_rung(registry: "Registry", checkpoint: Checkpoint, scale: Scale, cores: int | None = None) -> None:
     """Scores a checkpoint on the ladder's tasks and publishes the scores, but for those that the zoo has already."""
-    from evals.evaluate import Subject, evaluate_many
     from evals.results.publish import publish
     from evals.run import RunOptions
+    from evals.subjects import Subject, evaluate_many
     from evals.tasks import task
     from zoo import settings
 

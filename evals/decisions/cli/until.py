@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evals.decisions.until import Resolved
-    from evals.evaluate import Subject
     from evals.run import RunOptions
     from evals.stats.sequential import Look
+    from evals.subjects import Subject
     from evals.task import Task
     from zoo.registry import Registry
 

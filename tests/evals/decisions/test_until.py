@@ -8,9 +8,9 @@ import pytest
 
 from evals.decisions import until
 from evals.decisions.until import run_until_resolved
-from evals.evaluate import Subject
 from evals.records import Choice, ChoiceRequest, ChoiceScores, Facts, Sample, Scored
 from evals.run import RunOptions
+from evals.subjects import Subject
 from evals.task import Task
 from zoo.cli.root import run as phizoo
 from zoo.errors import ZooError
