@@ -4,11 +4,11 @@ A screen reader skips the marks (`aria=False`): the page gives each chart a desc
 """
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from dashboard.board import benchmarks
-from dashboard.data.scale import point_labels, spread_labels
+from dashboard.data.scale import decades, point_labels, spread_labels
 from dashboard.escape import cut
 from evals.tasks import benchmark_of
 from zoo.cli.output import p_text
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from dashboard.data.scale import ScalePoint
 
 MEASURED, REPORTED, GREY = "#0072B2", "#D55E00", "#7a8591"
+INK = {False: "#56616e", True: "#a4aeb9"}  # of texts beside marks, by whether the ground is dark; as in board.css
 SERIES = [MEASURED, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", REPORTED, GREY]
 LABEL_CHARACTERS = 28  # in each line of a bar's name
 STEP = 32  # pixels per bar: two lines of text
 TWO_LINES = "split(datum.label, '\\n')"
-NARROW = 520  # pixels of a plot below which a label would be cut: names are on hover there
+NARROW = 720  # pixels of a plot below which a label would be cut: names are on hover there
 WIDTH = 760  # of an exported chart, in pixels
 COUNTS = "replace(format(datum.value, '~s'), 'G', 'B')"  # 1.3B parameters, not 1.3G
 
@@ -110,14 +111,15 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
         {
             "x": point.x, "value": point.value, "low": point.low, "high": point.high, "name": cut(point.name, 60),
             "kind": "measured here" if point.own else "reported", "front": point.front,
-            "protocol": cut(point.protocol, 80), "column": point.column, "label": cut(label, 60),
+            "protocol": cut(point.protocol, 80), "column": point.column, "label": label, "left": left,
         }
-        for point, label in zip(points, spread_labels(points, point_labels(points)), strict=True)
+        for point, (label, left) in zip(points, spread_labels(points, point_labels(points)), strict=True)
     ]  # fmt: skip
-    decades = [10.0**power for power in range(*_decades(points))]
+    first, last = decades(points)
+    powers = [10.0**power for power in range(first, last + 1)]
     x = alt.X(
-        "x:Q", title=axis, axis=alt.Axis(labelExpr=COUNTS, values=decades),
-        scale=alt.Scale(type="log", domain=[decades[0], decades[-1]]),
+        "x:Q", title=axis, axis=alt.Axis(labelExpr=COUNTS, values=powers),
+        scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]),
     )  # fmt: skip
     metric = metric_of(points[0].metric)  # of one benchmark, so that all have its unit
     digits = f".{metric.digits}f"
@@ -138,25 +140,28 @@ def scale_chart(points: "Sequence[ScalePoint]", axis: str) -> Any:
         .encode(detail="column:N")
         .mark_line(interpolate="step-after", strokeDash=[5, 3], color=GREY)
     )
-    names = base.transform_filter("datum.label != ''").mark_text(
-        align="left", dx=7, dy=-7, color=GREY, opacity=alt.expr(f"width < {NARROW} ? 0 : 1")
-    )
-    names = names.encode(y=y, text="label:N")
-    return (spans + front.encode(y=y) + dots + names).properties(height=460).configure_mark(aria=False)
+    names = [
+        base.transform_filter(f"datum.label != '' && {'' if left else '!'}datum.left")
+        .mark_text(
+            align="right" if left else "left", dx=-7 if left else 7, dy=-7,
+            opacity=alt.expr(f"width < {NARROW} ? 0 : 1"),
+        )
+        .encode(y=y, text="label:N")
+        for left in (False, True)
+    ]  # fmt: skip
+    return (spans + front.encode(y=y) + dots + names[0] + names[1]).properties(height=460).configure_mark(aria=False)
 
 
-def _decades(points: "Sequence[ScalePoint]") -> tuple[int, int]:
-    """The range of powers of ten around the points, at least one decade wide."""
-    low = floor(log10(min(point.x for point in points)))
-    high = max(ceil(log10(max(point.x for point in points))), low + 1)
-    return low, high + 1
+def with_ink(chart: Any, dark: bool) -> Any:
+    """The chart with the texts in it in a colour that can be read on a light or a dark ground (4.5 to 1)."""
+    return chart.configure_text(color=INK[dark])
 
 
 def render_chart(chart: Any, form: str) -> bytes:
     """A chart as "svg" or as "png" at twice the size for print, rendered without a browser."""
     import vl_convert
 
-    spec = chart.properties(width=WIDTH).to_dict()
+    spec = with_ink(chart, dark=False).properties(width=WIDTH).to_dict()
     if form == "svg":
         svg: str = vl_convert.vegalite_to_svg(spec)
         return svg.encode()
@@ -194,7 +199,7 @@ def bar_chart(rows: Sequence[dict[str, Any]]) -> Any:
         base.transform_filter("datum.low != null").mark_rule(strokeWidth=1.5, color=GREY).encode(x="low:Q", x2="high:Q")
     )
     end = "max(datum.value, isValid(datum.high) ? datum.high : 0)"
-    texts = base.transform_calculate(end=end).mark_text(align="left", dx=5, color=GREY)
+    texts = base.transform_calculate(end=end).mark_text(align="left", dx=5)
     texts = texts.encode(x="end:Q", text=alt.Text("value:Q", format=".1f"))
     return (columns + spans + texts).properties(height=alt.Step(STEP)).configure_mark(aria=False)
 

@@ -23,8 +23,12 @@ export default function (component) {
     const button = event.target.closest("button[data-act]");
     if (button) { button.classList.add("busy"); root.send(button.dataset.act, button.dataset.key); }
   });
+  root.addEventListener("change", (event) => {
+    if (event.target.dataset.act === "find") root.send("find", event.target.value);
+  });
   root.addEventListener("keydown", (event) => {
     const act = { j: "next", k: "prev" }[event.key];
+    if (event.target.matches("input")) return;
     if (act && body.querySelector(".reader") && !event.ctrlKey && !event.metaKey) root.send(act);
   });
 }

@@ -36,12 +36,21 @@ export default function (component) {
       if (button) { button.classList.add("busy"); root.send("sorted", button.dataset.sort); }
     });
   });
+  scroll.querySelectorAll(".wide").forEach((wide) => {
+    const fade = () => wide.classList.toggle("more", wide.scrollWidth - wide.clientWidth - wide.scrollLeft > 2);
+    wide.addEventListener("scroll", fade, { passive: true });
+    new ResizeObserver(fade).observe(wide);
+  });
   const chosen = (root.chosen ||= []), bar = root.querySelector(".chosen");
   const show = () => {
     scroll.querySelectorAll("input[data-label]").forEach((box) => { box.checked = chosen.includes(box.dataset.label); });
     bar.hidden = !chosen.length;
-    bar.querySelector("span").textContent = chosen.length === 1 ? "1 chosen: choose another to compare" : chosen.length + " chosen:";
-    bar.querySelectorAll("button[data-go]:not([data-go=clear])").forEach((button) => { button.disabled = chosen.length < 2; });
+    const own = chosen.filter((label) => !label.startsWith("published:")), others = chosen.length - own.length;
+    const text = others > 1 ? "choose one reported model at most" : !own.length ? "choose one that is measured here"
+      : chosen.length === 1 ? "choose another to compare" : "";
+    bar.querySelector("span").textContent = chosen.length + " chosen: " + text;
+    bar.querySelector("[data-go=compare]").disabled = !!text;
+    bar.querySelector("[data-go=try]").disabled = own.length < 2 || others > 0;
   };
   show();
   if (root.ready) return;
@@ -56,6 +65,7 @@ export default function (component) {
     const go = event.target.dataset.go;
     if (!go) return;
     if (go === "clear") { chosen.length = 0; show(); return; }
-    root.send("chosen", go + "~" + JSON.stringify(chosen));
+    const others = chosen.filter((label) => label.startsWith("published:")); // a reported model can be the baseline only
+    root.send("chosen", go + "~" + JSON.stringify([...chosen.filter((label) => !others.includes(label)), ...others]));
   });
 }

@@ -84,9 +84,11 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
     Raises  ZooError for an unknown value, naming the nearest.
     """
     columns = {column_name(column): column.key for column in board.columns} | {c.key: c.key for c in board.columns}
-    rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
+    rows = {}
+    if "pin" in query:
+        rows = {row_name(row): row.key for row in board.rows} | {row.key: row.key for row in board.rows}
     orders = {title: key for key, title in ORDERS.items()} | {key: key for key in ORDERS} | columns
-    orders |= {one.benchmark: column_of_benchmark(board, one.benchmark) for one in board.columns if one.main}
+    orders |= {one.benchmark: one.benchmark for one in board.columns if one.main}
     all_years = years(board)
     since, until = _ends(query, "date", all_years, (all_years[0], all_years[-1]))
     sort = _choices(query, "sort", orders)[-1:] or ["board"]
@@ -103,7 +105,7 @@ def read(query: Mapping[str, Sequence[str]], board: Board) -> tuple[View, Subset
         "quantised": _choice(query, "quantised", facts.QUANTISED, ""), "where": "".join(query.get("where", ())[-1:]),
         "front": _choice(query, "front", tuple(AXES), ""),
         "columns": tuple(_choices(query, "column", columns)),
-        "pinned": tuple(_choices(query, "pin", rows)), "sort": sort[0],
+        "pinned": tuple(_choices(query, "pin", rows)), "sort": column_of_benchmark(board, sort[0]) or sort[0],
         "descending": _choice(query, "ascending", ("true", "false"), "false") == "false",
     }  # fmt: skip
     return View(**fields), cast(Subset, _choice(query, "subset", get_args(Subset), "all"))

@@ -5,7 +5,8 @@ column that is empty for the rows shown is not drawn, and the sparsest ones stay
 cells are dashes. What is left out is counted, so that the page can say so. `html_table` draws the blocks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 
 from msgspec.structs import replace
@@ -77,7 +78,7 @@ def make_blocks(board: Board, view: View, every_row: bool = False, every_column:
         measured_rows = by_lead(measured_rows, lead, view.pinned)
     measured = _block("measured", measured_columns, measured_rows, lead, most)
     columns = [column for column in board.columns if column.origin == "reported"]
-    rows = [row for row in board.rows if _filled(row, columns)]
+    rows = _with_scores(board.rows, columns)
     folds = find_suite(view.suite).folds and bool(measured.columns) and not every_row and view.sort in SORTS
     models = [row for row in rows if not is_study(row)] if folds else rows
     benchmark = lead.benchmark if lead else ""
@@ -97,7 +98,12 @@ def make_blocks(board: Board, view: View, every_row: bool = False, every_column:
 
 
 def _filled(row: Row, columns: Iterable[Column]) -> bool:
-    return any(column.key in row.cells for column in columns)
+    return not row.cells.keys().isdisjoint([column.key for column in columns])
+
+
+def _with_scores(rows: Iterable[Row], columns: Iterable[Column]) -> list[Row]:
+    keys = {column.key for column in columns}
+    return [row for row in rows if not keys.isdisjoint(row.cells)]
 
 
 def pick_lead(columns: Sequence[Column], rows: Sequence[Row], view: View) -> Column | None:
@@ -109,11 +115,13 @@ def pick_lead(columns: Sequence[Column], rows: Sequence[Row], view: View) -> Col
 
 
 def _fullest(columns: Sequence[Column], rows: Sequence[Row]) -> Column | None:
-    return max(columns, key=lambda column: (column.one_protocol, _fill(column, rows)), default=None)
+    fill = _fill(rows)
+    return max(columns, key=lambda column: (column.one_protocol, fill[column.key]), default=None)
 
 
-def _fill(column: Column, rows: Iterable[Row]) -> int:
-    return sum(column.key in row.cells for row in rows)
+def _fill(rows: Iterable[Row]) -> Counter[str]:
+    """How many rows have a score in each column, by its key."""
+    return Counter(key for row in rows for key in row.cells)
 
 
 def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
@@ -132,14 +140,15 @@ def _block(
 ) -> BoardBlock:  # fmt: skip
     """The block of these rows with at most a share of dashes; 1: with every column that the reader asked for."""
     free = most == 1.0
-    wanted = [column for column in columns if _filled_column(column, rows)]
-    kept = wanted if free else _one_a_benchmark(wanted, rows, lead)
-    shown = [row for row in rows if _filled(row, kept)]
+    fill = _fill(rows)
+    wanted = [column for column in columns if fill[column.key]]
+    kept = wanted if free else _one_a_benchmark(wanted, fill, lead)
+    shown = _with_scores(rows, kept)
     if not free:
         kept = _dense(kept, shown, lead, most)
     if lead is not None and lead in kept:
         kept = [lead, *(column for column in kept if column is not lead)]
-    shown_keys = {row.key for row in shown if _filled(row, kept)}
+    shown_keys = {row.key for row in _with_scores(shown, kept)}
     return BoardBlock(
         origin=origin, columns=tuple(kept), rows=tuple(row for row in shown if row.key in shown_keys),
         lead=lead.key if lead is not None and lead in kept else "", more_columns=len(wanted) - len(kept),
@@ -158,33 +167,29 @@ def by_lead(rows: Sequence[Row], lead: Column, pinned: Sequence[str] = ()) -> li
     return sorted(rows, key=order)
 
 
-def _filled_column(column: Column, rows: Iterable[Row]) -> bool:
-    return any(column.key in row.cells for row in rows)
-
-
-def _one_a_benchmark(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None) -> list[Column]:
+def _one_a_benchmark(columns: Sequence[Column], fill: Mapping[str, int], lead: Column | None) -> list[Column]:
     """Of each benchmark its leading or fullest main column, in the board's order."""
     best: dict[str, Column] = {}
     for column in columns:
         before = best.get(column.benchmark)
-        if before is None or column == lead or (before != lead and _better(column, before, rows)):
+        if before is None or column == lead or (before != lead and _better(column, before, fill)):
             best[column.benchmark] = column
     return list(best.values())
 
 
-def _better(column: Column, before: Column, rows: Sequence[Row]) -> bool:
-    fill = [(one.main, _fill(one, rows)) for one in (column, before)]
-    return fill[0] > fill[1]
+def _better(column: Column, before: Column, fill: Mapping[str, int]) -> bool:
+    return (column.main, fill[column.key]) > (before.main, fill[before.key])
 
 
 def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float) -> list[Column]:
     """The columns without the sparsest, until few enough cells are dashes; the leading one always stays."""
     kept = list(columns)
-    fill = {column.key: _fill(column, rows) for column in kept}
+    fill, keys = _fill(rows), [frozenset(row.cells) for row in rows]
 
     def too_sparse() -> bool:
         full = sum(fill[column.key] for column in kept)
-        seen = sum(_filled(row, kept) for row in rows)
+        left = {column.key for column in kept}
+        seen = sum(not left.isdisjoint(own) for own in keys)
         return seen * len(kept) * (1 - most) > full
 
     while len(kept) > 1 and (len(kept) > MOST_COLUMNS or too_sparse()):

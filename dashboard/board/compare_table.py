@@ -3,7 +3,7 @@
 Every text from outside is escaped here. The page draws it; `compare.js` tells the page what was pressed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 from dashboard.board import benchmarks
@@ -40,13 +40,16 @@ class FlipSide(Record, frozen=True):
 class FlipPage(Record, frozen=True):
     """One sample on which two models differ, and its place among those of its side.
 
+    first    the model that won or lost
     side     "won" or "lost", of which there are `won` and `lost` samples
-    place    of `of`, from 1
+    place    of `of`, from 1; 0 if no sample passes the search
     problem  why question and choices cannot be shown; empty if they can
+    find     words that the listed samples have; by_length: the shortest question first
     """
 
     key: str
     title: str
+    first: str
     sample: str
     side: str
     won: int
@@ -57,8 +60,23 @@ class FlipPage(Record, frozen=True):
     choices: tuple[str, ...]
     right: int | None
     target: str
-    sides: tuple[FlipSide, FlipSide]
+    sides: tuple[FlipSide, ...]
     problem: str = ""
+    find: str = ""
+    by_length: bool = False
+
+
+def arrange(texts: Mapping[str, tuple[str, ...]], find: str, by_length: bool) -> list[str]:
+    """The samples whose id or texts have the words, in their order or by the length of the first text, the question.
+
+    >>> arrange({"a/1": ("Why is it?", "so"), "a/2": ("Why?", "no")}, "why", by_length=True)
+    ['a/2', 'a/1']
+    >>> arrange({"a/1": ("Why is it?", "so"), "a/2": ("Why?", "no")}, "SO", by_length=False)
+    ['a/1']
+    """
+    words = find.lower()
+    ids = [name for name, parts in texts.items() if any(words in part.lower() for part in (name, *parts))]
+    return sorted(ids, key=lambda name: len(texts[name][0])) if by_length else ids
 
 
 def outcome(pair: CheckpointComparison) -> Outcome:
@@ -170,12 +188,15 @@ def _whisker(pair: CheckpointComparison, half: float) -> str:
 
 def render_flip(flip: FlipPage) -> str:
     """One flip: the question whole, the right choice marked, and what each model did."""
-    first, second = flip.sides
+    name = flip.first
     tabs = "".join(
-        f'<button type="button" data-act="{side}" aria-pressed="{"true" if flip.side == side else "false"}">'
-        f"{html(cut(first.name, 30))} {side} {count:,}</button>"
+        _toggle(side, f"{html(cut(name, 30))} {side} {count:,}", flip.side == side)
         for side, count in (("won", flip.won), ("lost", flip.lost))
         if count
+    )
+    find = (
+        f'<input type="search" data-act="find" value="{html(flip.find)}" placeholder="id, question, answer" '
+        f'aria-label="Search these samples">{_toggle("order", "shortest first", flip.by_length)}'
     )
     steps = (
         f'<span class="steps"><button type="button" data-act="prev" aria-label="Previous sample (k)">←</button>'
@@ -184,10 +205,14 @@ def render_flip(flip: FlipPage) -> str:
     )
     return (
         f'<section class="reader" tabindex="-1" aria-label="{html(flip.title)}: where they differ">'
-        f'<div class="bar"><strong>{html(flip.title)}: where they differ</strong>{tabs}{steps}</div>'
+        f'<div class="bar"><strong>{html(flip.title)}: where they differ</strong>{tabs}{find}{steps}</div>'
         f'<p class="sample">{html(cut(flip.sample, 80))}</p>{_question(flip)}'
-        f'<div class="sides">{_side(flip, first)}{_side(flip, second)}</div></section>'
+        f'<div class="sides">{"".join(_side(flip, side) for side in flip.sides)}</div></section>'
     )
+
+
+def _toggle(act: str, name: str, pressed: bool) -> str:
+    return f'<button type="button" data-act="{act}" aria-pressed="{"true" if pressed else "false"}">{name}</button>'
 
 
 def _question(flip: FlipPage) -> str:

@@ -28,7 +28,9 @@ from dashboard.board.ranks import board_ranks
 from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
 from dashboard.escape import cut, html
+from evals.results.compare import PUBLISHED
 from evals.stats.ranks import Standing
+from zoo import published
 from zoo.cli.output import count, range_text
 from zoo.coverage import NOT_SEARCHED
 from zoo.metrics import metric_of
@@ -70,7 +72,7 @@ def render_blocks(
 
     board  selected; its rows are those that ranks are among
     rows   the reported rows to draw (one page of them); None: all
-    ticks  whether own rows can be chosen for a comparison
+    ticks  whether rows can be chosen for a comparison
     """
     measured = _render_block(board, blocks.measured, blocks.measured.rows, view, ticks)
     return measured + _render_block(board, blocks.reported, blocks.reported.rows if rows is None else rows, view, ticks)
@@ -201,9 +203,11 @@ def _row(row: Row, drawn: Drawn, names: str, ticks: bool) -> str:
     kind = row.style or "kind unknown"
     tick = ""
     if ticks:
-        label = html(row.label)
-        box = f'<input type="checkbox" tabindex="-1" data-label="{label}" aria-label="Choose {label}">'
-        tick = f'<td class="tick">{box if row.own and row.cells else ""}</td>'
+        name = row.label if row.own else f"{PUBLISHED}{row.name}"
+        label = f'data-label="{html(name)}" aria-label="Choose {html(row.label)}"'
+        box = f'<input type="checkbox" tabindex="-1" {label}>'
+        known = row.own or (row.name in published.by_model() and not row.variant)  # as `eval compare` finds it
+        tick = f'<td class="tick">{box if known and row.cells else ""}</td>'
     lines = [
         f'<tr class="{names}" data-row="{html(row.key)}">{tick}'
         f'<th scope="row" class="model" data-v="{html(row.label.lower())}" title="{html(row_tooltip(row))}">'

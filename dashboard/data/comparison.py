@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evals.results.compare import Flip, Kind, compare
+from evals.results.compare import PUBLISHED, Flip, Kind, compare
 from evals.stats.paired import Difference, holm
+from zoo import published
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 from zoo.records import Record
@@ -47,6 +48,7 @@ def compare_checkpoints(
     """Compares every checkpoint with the first, on each protocol that both have.
 
     One alone is compared with itself: as completions against by chat, which shows what its template changes.
+    The first may be a published model, `published:NAME`.
     Leaves out a checkpoint that shares no protocol with the first. Raises ZooError for unknown names.
     """
     alone, comparisons = len(labels) == 1, []
@@ -55,12 +57,13 @@ def compare_checkpoints(
             rows = compare(registry, label, labels[0], tasks, flips=True, chat=alone).rows
         except ZooError:
             registry.get(label)  # raises if the name is unknown; no shared protocol is no error
-            registry.get(labels[0])
+            if labels[0] not in published_labels():
+                registry.get(labels[0])
             continue
         for row in rows:
             comparison = CheckpointComparison(
                 checkpoint=f"{label}, completions" if alone else label,
-                reference=f"{label}, by chat" if alone else labels[0],
+                reference=f"{label}, by chat" if alone else labels[0].removeprefix(PUBLISHED),
                 task=row.task, column=row.column, metric=row.metric,
                 kind=row.kind, value=row.first, reference_value=row.second, difference=row.difference,
                 p=row.difference.p if row.difference and row.family else None, runs=row.runs, note=row.note,
@@ -68,6 +71,11 @@ def compare_checkpoints(
             )  # fmt: skip
             comparisons.append(comparison)
     return adjust(comparisons)
+
+
+def published_labels() -> tuple[str, ...]:
+    """The published models as `phizoo eval compare` names them beyond doubt."""
+    return tuple(f"{PUBLISHED}{name}" for name in published.by_model())
 
 
 def default_pair(registry: "Registry", digests: Mapping[str, str], first: str = "") -> tuple[str, str]:

@@ -1,12 +1,13 @@
 """Scores against model size, training tokens or FLOPs, with the Pareto front of each column."""
 
 from collections.abc import Iterable, Sequence
-from math import log10
+from math import ceil, floor, log10
 from typing import Literal, get_args
 
 import msgspec
 
 from dashboard.board.cells import Board, Column, Row
+from dashboard.escape import cut
 from evals.stats.intervals import Interval, effective_n
 from evals.stats.paired import Difference, holm, unpaired_difference
 from zoo.metrics import metric_of
@@ -16,7 +17,9 @@ Axis = Literal["parameters", "unique tokens", "tokens seen", "training FLOPs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 Standing = Literal["beaten", "alike", "better", "untested"]
 LEVEL = 0.05
-PLOT, LETTER, LINE = (900, 400), 6.5, 16  # pixels: the plot on a wide page, a letter and a line of its labels
+PLOT, LETTER, LINE = (760, 330), 6.0, 14  # pixels: the narrowest plot with labels, a letter and a line of these
+NUDGE, MARK = 7, 5  # pixels: a label is so far right of and above its point; a point's radius
+LONGEST = 30  # letters of a label
 MAX_NAMES = 2  # names beside points at the same position
 FLOPS_A_TOKEN = 6  # 6 x parameters x tokens seen, Kaplan et al. 2020, arXiv:2001.08361, section 2.1: attention left out
 
@@ -122,8 +125,11 @@ def point_labels(points: Sequence[ScalePoint]) -> tuple[str, ...]:
     labels = []
     for point in points:
         names = names_at.pop((point.x, point.value), []) if point.front or point.own else []
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        labels.append(", ".join(names[:MAX_NAMES]) + more)
+        shown = min(MAX_NAMES, len(names))
+        if len(", ".join(names[:shown])) > LONGEST - len(" and 9 more"):
+            shown = min(1, len(names))
+        more = f" and {len(names) - shown} more" if len(names) > shown else ""
+        labels.append(cut(", ".join(names[:shown]), LONGEST - len(more)) + more)
     return tuple(labels)
 
 
@@ -136,30 +142,47 @@ def ratio(number: float | None, to: float | None) -> float | None:
     return number / to if number and to else None
 
 
-def spread_labels(points: Sequence[ScalePoint], labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels without those that would lie on another: own models' first, then the best; the rest is on hover.
+def decades(points: Sequence[ScalePoint]) -> tuple[int, int]:
+    """The range of powers of ten around the points, at least one decade wide."""
+    low = floor(log10(min(point.x for point in points)))
+    return low, max(ceil(log10(max(point.x for point in points))), low + 1)
 
-    Places are those of a plot of PLOT pixels, a letter LETTER wide.
+
+def spread_labels(points: Sequence[ScalePoint], labels: Sequence[str]) -> tuple[tuple[str, bool], ...]:
+    """The labels, each with whether it stands left of its point instead of right.
+
+    Empty where it would lie on another or on a point, or leave the plot: own models come first, then the best; the rest
+    is on hover. Places are those of a plot of PLOT pixels, a letter LETTER wide.
 
     >>> near = [ScalePoint(name=n, x=x, value=50.0, low=None, high=None, own=n == "own", column="", protocol="")
-    ...         for n, x in (("own", 1e6), ("other", 1.01e6), ("far", 1e9))]
-    >>> spread_labels(near, ("own", "other", "far"))
-    ('own', '', 'far')
+    ...         for n, x in (("own", 1e6), ("other", 1.01e6), ("far", 2e8), ("left", 5e7))]
+    >>> spread_labels(near, ("own", "other", "far", "left left left left left"))
+    (('own', False), ('', False), ('far', False), ('left left left left left', True))
     """
-    xs, values = [log10(point.x) for point in points], [point.value for point in points]
     if not points:
         return ()
-    wide, high = max(max(xs) - min(xs), 0.5), max(max(values) - min(values), 1e-9)
-    kept = [""] * len(points)
+    start, end = decades(points)
+    ends = [one for point in points for one in (point.value, point.low, point.high) if one is not None]
+    wide, high = PLOT[0] / (end - start), PLOT[1] / max(max(ends) - min(ends), 1e-9)
+    places = [((log10(point.x) - start) * wide, (point.value - min(ends)) * high) for point in points]
+    marks = [(x - MARK, x + MARK, y - MARK, y + MARK) for x, y in places]
+    kept = [("", False)] * len(points)
     boxes: list[tuple[float, float, float, float]] = []
     for n in sorted(range(len(points)), key=lambda n: (not points[n].own, -_merit(points[n]))):
-        if labels[n]:
-            left, top = PLOT[0] * (xs[n] - min(xs)) / wide, PLOT[1] * (values[n] - min(values)) / high
-            box = (left, left + LETTER * len(labels[n]), top, top + LINE)
-            if all(box[1] < b[0] or b[1] < box[0] or box[3] < b[2] or b[3] < box[2] for b in boxes):
-                kept[n] = labels[n]
+        label, (x, y) = labels[n], places[n]
+        others = [*boxes, *(mark for at, mark in enumerate(marks) if places[at] != places[n])]
+        for left in (False, True) if label else ():
+            edges = sorted((x + (-NUDGE if left else NUDGE), x + (-1 if left else 1) * (NUDGE + LETTER * len(label))))
+            box = (edges[0], edges[1], y + NUDGE - LINE / 2, y + NUDGE + LINE / 2)
+            if box[0] >= 0 and box[1] <= PLOT[0] and not any(_overlap(box, other) for other in others):
+                kept[n] = (label, left)
                 boxes.append(box)
+                break
     return tuple(kept)
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
 
 
 def larger_models(points: Iterable[ScalePoint], name: str) -> tuple[tuple[ScalePoint, Standing], ...]:

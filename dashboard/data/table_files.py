@@ -1,4 +1,4 @@
-"""Exports a page's table (rows with the same fields) as CSV, Markdown, LaTeX (booktabs) or Parquet.
+"""Writes a page's table (rows with the same fields) as CSV, Markdown, LaTeX (booktabs) or Parquet, and as HTML to show.
 
 `dashboard.board.export` writes the leaderboard with the same writers.
 """
@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dashboard.escape import latex, markdown, spreadsheet
+from dashboard.escape import html, latex, markdown, spreadsheet
 from zoo.cli.output import NONE
 from zoo.visible import plain
 
@@ -43,6 +43,30 @@ def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def html_table(rows: TableRows) -> str:
+    """The rows as an HTML table, the first named field as each row's heading; a phone shows each row as a card.
+
+    >>> html_table([{"model": "a<b", "score": 1.5}])[-105:]
+    '<tbody><tr><th scope="row">a&lt;b</th><td class="number" data-label="score">1.5</td></tr></tbody></table>'
+    """
+    if not rows:
+        return ""
+    first = next((name for name in rows[0] if name), "")
+    numbers = {name for name in rows[0] if all(isinstance(row[name], int | float | None) for row in rows)} - {first}
+
+    def field(name: str, value: object) -> str:
+        text = html(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _text(value))
+        if name == first:
+            return f'<th scope="row">{text}</th>'
+        names = [*(["number"] if name in numbers else []), *(["empty"] if text in ("", NONE) else [])]
+        kind = f' class="{" ".join(names)}"' if names else ""
+        return f'<td{kind} data-label="{html(name)}">{text}</td>'
+
+    heads = (f'<th scope="col"{" class=number" if name in numbers else ""}>{html(name)}</th>' for name in rows[0])
+    lines = (f"<tr>{''.join(field(name, value) for name, value in row.items())}</tr>" for row in rows)
+    return f'<table class="phizoo-rows"><thead><tr>{"".join(heads)}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def as_csv(rows: TableRows) -> bytes:

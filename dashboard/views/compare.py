@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 import streamlit as st
+from msgspec.structs import replace
 
 from dashboard import charts
 from dashboard.board.cells import Board, Cell, overlap_text
 from dashboard.board.compare_table import (
     FlipPage,
     FlipSide,
+    arrange,
     outcome,
     render_comparison,
     row_key,
@@ -27,16 +29,19 @@ from dashboard.data.comparison import (
     compare_checkpoints,
     default_pair,
     difference_text,
+    published_labels,
 )
+from dashboard.data.samples import SampleQuery
 from dashboard.escape import cut, html
 from dashboard.views import decisions, samples, style
 from evals.records import Result
+from evals.results.compare import PUBLISHED
 from evals.results.outcome import overall_text
 from evals.scoring.choices import first_largest
 from zoo.cli.output import NONE, p_text
 from zoo.metrics import metric_of
 
-FLIP = ("read", "side", "flip")  # the address of an open flip: row, won or lost, sample
+FLIP = ("read", "side", "flip", "find", "order")  # an open flip's address: row, won or lost, sample, search, order
 
 
 def page() -> None:
@@ -57,11 +62,13 @@ def page() -> None:
         st.warning("It was not asked by chat and as completions: add `--chat` to a run, or choose another baseline."
                    if alone else "These checkpoints share no protocol: run the same tasks on each.")  # fmt: skip
         return
+    if baseline not in own:
+        st.caption("The baseline is reported elsewhere, under other prompts: read large gaps only.")
     for number, name in enumerate(dict.fromkeys(pair.checkpoint for pair in comparisons)):
         show_pair(board, [pair for pair in comparisons if pair.checkpoint == name], number)
     show_more(comparisons, chosen, baseline)
     measured = (column.task for column in board.columns if column.main and column.origin == "measured")
-    decisions.show(labels, tuple(dict.fromkeys(measured)))
+    decisions.show(labels if baseline in own else (), tuple(dict.fromkeys(measured)))
 
 
 def pick_models(digests: dict[str, str]) -> tuple[list[str], str]:
@@ -74,9 +81,10 @@ def pick_models(digests: dict[str, str]) -> tuple[list[str], str]:
     start = [name for name in asked if name in own]
     preset = _default_pair(tuple(digests.items()), start[0] if start else "", repr(source.stamp()))
     start = start or [preset[0]]
-    base = than if than in own else preset[1]
+    baselines = (*own, *published_labels())
+    base = than if than in baselines else preset[1]
     for name in (*asked, than):
-        if name and name not in own:
+        if name and name not in (baselines if name == than else own):
             style.warn_unknown("checkpoint with scores", name, own, f"{start[0]} against {base}")
     left, right, swap = st.columns([5, 4, 1], vertical_alignment="bottom")
     chosen = left.multiselect(
@@ -84,9 +92,16 @@ def pick_models(digests: dict[str, str]) -> tuple[list[str], str]:
         on_change=_put_models,
     )  # fmt: skip
     baseline = right.selectbox(
-        "better than (baseline)", own, index=own.index(base), key="than", format_func=cut, on_change=_put_models
+        "better than (baseline)",
+        baselines,
+        index=baselines.index(base),
+        key="than",
+        format_func=lambda label: cut(label.replace(PUBLISHED, "◇ ")),
+        on_change=_put_models,
     )
-    swap.button("⇄", help="Swap the two", on_click=_swap, disabled=len(chosen) != 1, width="stretch")
+    swap.button(
+        "⇄", help="Swap the two", on_click=_swap, disabled=len(chosen) != 1 or baseline not in own, width="stretch"
+    )
     if not chosen:
         st.info("Choose a checkpoint on the left. Itself as baseline: by chat and as completions.")
     return chosen, baseline or ""
@@ -133,7 +148,9 @@ def show_pair(board: Board, pairs: list[CheckpointComparison], number: int) -> N
     key = f"comparison-{number}"
     if main:
         style.show_comparison(render_comparison(main, flip), key, lambda: _press(key, number, pairs))
-    if second:
+    if second and not main:
+        style.show_comparison(render_comparison(second, flip), key, lambda: _press(key, number, pairs))
+    elif second:
         opened = flip is not None and any(row_key(pair) == flip.key for pair in second)
         with st.expander(f"Second metrics, other protocols and published numbers ({len(second)})", expanded=opened):
             other = f"{key}-second"
@@ -171,8 +188,11 @@ def _press(key: str, number: int, pairs: list[CheckpointComparison]) -> None:
     elif act in ("won", "lost"):
         query["side"] = act
         query.pop("flip", None)
+    elif act in ("find", "order"):
+        style.put(act, *([value] if value and act == "find" else ["length"] if query.get(act) != "length" else []))
+        query.pop("flip", None)
     elif act in ("next", "prev") and (pair := _open_row(pairs)) is not None:
-        ids = _flips(pair, _side(pair))
+        ids = _listed(_flips(pair, _side(pair)), *_read(pair))
         here = ids.index(query.get("flip", "")) if query.get("flip") in ids else 0
         query["flip"] = ids[min(max(here + (1 if act == "next" else -1), 0), len(ids) - 1)]
 
@@ -191,36 +211,67 @@ def _side(pair: CheckpointComparison) -> str:
     return asked if asked in ("won", "lost") and _flips(pair, asked) else "won" if _flips(pair, "won") else "lost"
 
 
+def _read(pair: CheckpointComparison) -> tuple[list[dict[str, Result]], dict[str, SampleQuery] | str]:
+    """Both runs' results by sample, and the questions or why there are none."""
+    with source.open_zoo() as registry:
+        results = [samples.load_results(registry, run) if registry is not None else None for run in pair.runs]
+        header = registry.run(pair.runs[0]) if registry is not None else {}
+    by_sample = [{one.sample: one for one in reversed(results_of or ())} for results_of in results]
+    return by_sample, samples.load_queries(pair.runs[0], msgspec.json.encode(header))
+
+
+def _names(flip: str) -> tuple[str, str]:
+    """The sample that a flip may name: itself, or, of a metric with several trials a sample, before "#2"."""
+    return flip, flip.rpartition("#")[0]
+
+
+def _listed(
+    ids: list[str], results: list[dict[str, Result]], queries: dict[str, SampleQuery] | str
+) -> list[str]:  # fmt: skip
+    """The flips that the address's search leaves, in the order that it asks for."""
+    find, by_length = st.query_params.get("find", ""), st.query_params.get("order") == "length"
+    if not find and not by_length:
+        return ids
+    texts: dict[str, tuple[str, ...]] = {}
+    for flip in ids:
+        query = None if isinstance(queries, str) else next((queries[n] for n in _names(flip) if n in queries), None)
+        written = (of_run[n].text for of_run in results for n in _names(flip) if n in of_run)
+        texts[flip] = (query.prompt if query else "", *(query.choices if query else ()), *written)
+    return arrange(texts, find, by_length)
+
+
 def open_flip(pairs: list[CheckpointComparison]) -> FlipPage | None:
     """The flip in the address, with its question and both answers; None: no row is open."""
     pair = _open_row(pairs)
     if pair is None or len(pair.runs) != 2:
         return None
     side = _side(pair)
-    ids = _flips(pair, side)
-    asked = st.query_params.get("flip", ids[0])
+    results, queries = _read(pair)
+    ids = _listed(_flips(pair, side), results, queries)
+    asked, find = st.query_params.get("flip", ""), st.query_params.get("find", "")
+    page = FlipPage(
+        key=row_key(pair), title=title(pair), first=pair.checkpoint, sample="", side=side,
+        won=len(_flips(pair, "won")), lost=len(_flips(pair, "lost")), place=0, of=len(ids), question="", choices=(),
+        right=None, target="", sides=(), find=find, by_length=st.query_params.get("order") == "length",
+        problem=f"No sample here matches “{cut(find, 60)}”.",
+    )  # fmt: skip
+    if not ids:
+        return page
     chosen = asked if asked in ids else ids[0]
-    with source.open_zoo() as registry:
-        results = [samples.load_results(registry, run) if registry is not None else None for run in pair.runs]
-        header = registry.run(pair.runs[0]) if registry is not None else {}
-    # of a metric with several trials a sample, the flip names the trial: "id#2"
-    names = (chosen, chosen.rpartition("#")[0])
-    of_sample = [next((one for one in results_of or () if one.sample in names), None) for results_of in results]
-    queries = samples.load_queries(pair.runs[0], msgspec.json.encode(header))
-    query = None if isinstance(queries, str) else queries.get(chosen) or queries.get(names[1])
+    of_sample = [next((of_run[name] for name in _names(chosen) if name in of_run), None) for of_run in results]
+    query = None if isinstance(queries, str) else next((queries[n] for n in _names(chosen) if n in queries), None)
     values = next(flip for flip in pair.flips if flip.sample == chosen)
     scores = (values.first, values.second)
-    first, second = (
+    sides = tuple(
         _flip_side(name, pair, result, *pairs)
         for name, result, pairs in zip(
             (pair.checkpoint, pair.reference), of_sample, (scores, scores[::-1]), strict=True
         )
     )  # fmt: skip
-    return FlipPage(
-        key=row_key(pair), title=title(pair), sample=chosen, side=side, won=len(_flips(pair, "won")),
-        lost=len(_flips(pair, "lost")), place=ids.index(chosen) + 1, of=len(ids),
-        question=query.prompt if query else "", choices=query.choices if query else (),
-        right=query.right if query else None, target=query.target if query else "", sides=(first, second),
+    return replace(
+        page, sample=chosen, place=ids.index(chosen) + 1, sides=sides, question=query.prompt if query else "",
+        choices=query.choices if query else (), right=query.right if query else None,
+        target=query.target if query else "",
         problem="" if query else queries if isinstance(queries, str) else "The task no longer has this sample.",
     )  # fmt: skip
 
@@ -261,13 +312,14 @@ def show_more(comparisons: tuple[CheckpointComparison, ...], chosen: list[str], 
         style.show_link("compare-link")
         style.show_exports(rows, "comparison", charts.forest_chart(comparisons))
     with st.expander("p-values, Holm, n, and how to read this"):
-        st.dataframe(rows, hide_index=True)
+        style.show_table(rows, "Differences")
         st.caption(
             "Difference: the score of the model on the left minus the baseline's, on the same samples. p is two-sided "
             f"and adjusted for {sum(pair.p is not None for pair in comparisons)} comparisons (Holm): the main metric "
             "of each benchmark. Better and worse: p below 0.05. Undecided: the data allow either."
         )
         for name in chosen:
-            st.code(f"phizoo eval compare {shlex.quote(name)} {shlex.quote(baseline)}", language="bash")
+            st.code(f"phizoo eval compare {shlex.quote(name)} {shlex.quote(baseline)}", language="bash",
+                    wrap_lines=True)  # fmt: skip
         for note in dict.fromkeys(f"{pair.column}: {pair.note}" for pair in comparisons if pair.note):
             st.caption(style.text(note))

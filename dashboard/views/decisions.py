@@ -26,7 +26,7 @@ def show(labels: tuple[str, ...], tasks: tuple[str, ...]) -> None:
     stamp = repr(source.stamp())
     if rows := _averages(labels, stamp):
         st.subheader("Averages", anchor=False)
-        st.dataframe(_cut(rows), hide_index=True)
+        style.show_table(_cut(rows), "Averages")
         st.caption("Checkpoint minus the baseline, paired within each task; p is adjusted over the averages of a pair.")
     if not tasks:
         return
@@ -48,7 +48,7 @@ def show_matrix(matrix: Matrix | None) -> None:
     st.subheader("All pairs", anchor=False)
     st.caption(style.text(f"{cut(matrix.column, 90)}: row minus column; * holds after Holm over all pairs."))
     rows = decisions.matrix_rows(matrix)
-    st.dataframe(_cut(rows), hide_index=True)
+    style.show_table(_cut(rows), "All pairs")
     st.caption(style.text(summary(matrix)))
     style.show_exports(rows, "pairs")
 
@@ -63,7 +63,7 @@ def show_items(table: ItemTable | None) -> None:
     rows = decisions.item_rows(table, kind)
     st.caption(style.text(f"{len(table.models)} models, {len(table.items):,} samples. These {MEANING[kind]}"))
     if rows:
-        st.dataframe(_cut(rows), hide_index=True)
+        style.show_table(_cut(rows), "Samples")
         style.show_exports(rows, "items")
 
 

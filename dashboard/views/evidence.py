@@ -8,6 +8,7 @@ from dashboard.board import benchmarks, facts
 from dashboard.board.cells import Board, Cell, Column, Row, cell_text, size_text
 from dashboard.data import evidence, source
 from dashboard.escape import cut
+from dashboard.views import style
 from dashboard.views.style import text
 from zoo.cli.output import count
 from zoo.errors import ZooError
@@ -100,7 +101,7 @@ def show_measured(row: Row, cell: Cell, column: Column) -> None:
     st.table({"": dict(evidence.run_facts(header, cell))})
     if len(history) > 1:
         with st.expander(f"Every run of this cell ({len(history)})"):
-            st.dataframe(history, hide_index=True)
+            style.show_table(history, "Every run of this cell")
     with st.expander("All facts of the run"):
         st.json(header, expanded=1)
     if protocol is not None:

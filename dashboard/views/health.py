@@ -34,7 +34,7 @@ def show_local_runs() -> None:
             min(1.0, run.done / max(1, run.wanted)),
             f"{style.text(cut(run.label))} · {run.task} · {run.done}/{run.wanted}{left}",
         )
-    st.dataframe(
+    style.show_table(
         [
             {
                 "state": f"{MARKS[run.state]} {run.state}", "checkpoint": cut(run.label, 48),
@@ -44,7 +44,7 @@ def show_local_runs() -> None:
             }
             for run in runs
         ],
-        hide_index=True,
+        "Runs on this machine",
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def show_published_runs() -> None:
     if not headers:
         st.caption("No published run yet.")
         return
-    st.dataframe(
+    style.show_table(
         [
             {
                 "checkpoint": cut(header["checkpoint_label"], 48), "task": header["task"],
@@ -67,7 +67,7 @@ def show_published_runs() -> None:
             }
             for header in reversed(headers)
         ],
-        hide_index=True,
+        "Published runs",
     )  # fmt: skip
 
 

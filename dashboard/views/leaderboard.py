@@ -105,9 +105,9 @@ def unfold(blocks: Blocks) -> None:
     block = blocks.reported
     with st.container(horizontal=True):
         if block.more_rows:
-            studies = f", {block.studies} of them with weights that are nowhere known" if block.studies else ""
-            st.button(f"Show {block.more_rows:,} more reported rows{studies}", key="all-rows", on_click=style.put,
-                      args=("rows", "all"))  # fmt: skip
+            studies = f"{block.studies} of them with weights that are nowhere known" if block.studies else None
+            st.button(f"Show {block.more_rows:,} more reported rows", key="all-rows", on_click=style.put,
+                      args=("rows", "all"), help=studies)  # fmt: skip
         elif st.query_params.get("rows") == "all":
             st.button("Fold the reported rows", key="fold-rows", on_click=style.put, args=("rows",))
         if more := blocks.measured.more_columns + block.more_columns:

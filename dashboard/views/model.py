@@ -64,14 +64,13 @@ def show_own(board: Board, row: Row, registry: "Registry") -> None:
     st.subheader("Comes from", anchor=False)
     st.code(" → ".join(lineage.line_of(checkpoint, registry)), language=None, wrap_lines=True)
     with st.expander("Whole graph"):
-        dark = getattr(st.context.theme, "type", "light") == "dark"
-        st.graphviz_chart(lineage.render_dot(checkpoint, registry, dark=dark), width="content")
+        st.graphviz_chart(lineage.render_dot(checkpoint, registry, dark=style.is_dark()), width="content")
     show_curve(checkpoint, registry)
     with st.expander("Recipe"):
         show_recipe(checkpoint, registry)
     with st.expander(f"Files ({len(checkpoint.files)})"):
         files = [{"file": plain(f.path), "size": bytes_text(f.bytes), "sha256": f.sha256} for f in checkpoint.files]
-        st.dataframe(files, hide_index=True, column_config={"file": st.column_config.Column(width="medium")})
+        style.show_table(files, "Files")
     with st.expander("Model card, as published with the checkpoint"):
         st.code(model_card(registry, checkpoint.label), language=None, wrap_lines=True)
 
@@ -135,7 +134,7 @@ def score_lines(row: Row, cells: Sequence[tuple[Column, Cell]]) -> str:
             f"<td>{metric}</td><td>{html(cell_text(cell))}</td><td>{' · '.join(links)}</td></tr>"
         )
     heads = "".join(f'<th scope="col">{name}</th>' for name in ("Benchmark", "Protocol", "Metric", "Score", "Rests on"))
-    return f'<table class="phizoo-scores"><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    return f'<table class="phizoo-rows"><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:

@@ -235,7 +235,7 @@ def show_list(
         selection_default={"selection": {"rows": start, "columns": [], "cells": []}},
         alt=f"{len(rows)} samples with verdict, question and reason",
         column_config={"": st.column_config.Column(width=44), "sample": st.column_config.Column(width=70),
-                       "question": st.column_config.Column(width=260)},
+                       "question": st.column_config.Column(width=250)},
     )  # fmt: skip
     st.session_state["samples-shown"] = key, [results[n].sample for n in passing]
 
@@ -311,14 +311,14 @@ def show_choices(result: Result, query: samples.SampleQuery | None) -> None:
     right = query.right if query is not None and chosen is not None else None
     rows = [
         {
-            "number": n + 1, "choice": cut(texts[n], 160) if n < len(texts) else "",
+            "choice": n + 1, "text": cut(texts[n], 160) if n < len(texts) else "",
             "": " ".join(word for word, holds in (("✓ right", n == right), ("→ chosen", n == chosen))
                          if holds),
             "log-probability": round(value, 2),
         }
         for n, value in enumerate(result.logprobs)
     ]  # fmt: skip
-    st.dataframe(rows, hide_index=True)
+    style.show_table(rows, "Choices")
 
 
 def show_beside(other: Result | None, header: dict[str, Any]) -> None:

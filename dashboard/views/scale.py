@@ -47,7 +47,7 @@ def page() -> None:
         return
     chart = charts.scale_chart(points, axis)
     alt = f"{title} scores against {axis}; the table below has the numbers"
-    st.altair_chart(chart, width="stretch", height=480, alt=alt)
+    style.draw_chart(chart, alt, height=480)
     st.caption(
         "Dashed lines: the Pareto front of each column, since two protocols' numbers are not comparable. "
         "Vertical lines: 95% intervals. FLOPs are as recorded, or 6 × parameters × tokens seen."
@@ -68,7 +68,7 @@ def show_numbers(points: tuple[scale.ScalePoint, ...], axis: scale.Axis, chart: 
         for point in points
     ]  # fmt: skip
     with st.expander("The numbers of this chart"):
-        st.dataframe(rows, hide_index=True)
+        style.show_table(rows, "The numbers of this chart")
     style.show_exports(rows, "scale", chart)
 
 
@@ -105,7 +105,7 @@ def show_matched(points: tuple[scale.ScalePoint, ...]) -> None:
         }
         for point, how in larger
     ]  # fmt: skip
-    st.dataframe(rows, hide_index=True)
+    style.show_table(rows, "As good as which larger models")
     st.caption(
         "Beaten, better: proven by an unpaired test, p adjusted over all of these (Holm). Alike: not told apart."
     )

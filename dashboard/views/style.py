@@ -17,6 +17,7 @@ from zoo.records import Subset
 from zoo.visible import plain
 
 STYLE = read_asset("page.css")
+MOST_ROWS = 200  # of a table that is drawn as HTML; above, the grid draws those alone that are in view
 MARKUP = (
     '<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
     '<label class="picking" hidden>Benchmark <select class="pick"></select></label>'
@@ -156,9 +157,28 @@ def show_exports(rows: table_files.TableRows, name: str, chart: Any = None) -> N
         box.download_button(file, maker, file_name=file, on_click="ignore", key=f"export-{file}")
 
 
+def show_table(rows: table_files.TableRows, label: str) -> None:
+    """Draws a table that fits its page, on a phone as cards; one of very many rows in Streamlit's own grid."""
+    if len(rows) > MOST_ROWS:
+        st.dataframe(rows, hide_index=True, alt=label)
+    elif rows:
+        table = table_files.html_table(rows)
+        st.html(f'<div class="phizoo-wide" tabindex="0" role="region" aria-label="{html(label)}">{table}</div>')
+
+
+def is_dark() -> bool:
+    """Whether the reader's theme is dark."""
+    return getattr(st.context.theme, "type", "light") == "dark"
+
+
+def draw_chart(chart: Any, alt: str, **sizes: Any) -> None:
+    """Draws a chart with its description."""
+    st.altair_chart(charts.with_ink(chart, is_dark()), width="stretch", alt=alt, **sizes)
+
+
 def show_chart(chart: Any, alt: str, rows: table_files.TableRows, name: str) -> None:
     """Draws a chart with its description, and offers its numbers and pictures as files."""
-    st.altair_chart(chart, width="stretch", alt=alt)
+    draw_chart(chart, alt)
     show_exports(rows, name, chart.properties(title=plain(alt)))
 
 

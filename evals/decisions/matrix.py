@@ -64,7 +64,7 @@ class Matrix(Record, frozen=True, kw_only=True):
         """The difference of two rows in points, row minus column; a star where it holds after Holm."""
         if pair is None:
             return ""
-        value = pair.difference.value * (1 if row == pair.first else -1)
+        value = pair.difference.value * (1 if row == pair.first else -1) + 0.0  # no "-0.0"
         return metric_of(self.metric).text(value, "+") + ("*" if pair.separated else "")
 
 

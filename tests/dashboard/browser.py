@@ -88,12 +88,14 @@ def watch(opened: Any, faults: list[str]) -> None:
 def settled(opened: Any) -> None:
     """Waits until the script has run and its page is drawn."""
     opened.wait_for_selector("h1")
+    opened.wait_for_selector("[data-test-script-state=notRunning]", state="attached")
     opened.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidgetRunningIcon]')")
     opened.wait_for_function("() => !document.querySelector('[data-stale=true]')")
 
 
 STILL = """milliseconds => {
-  const runs = document.querySelector("[data-testid=stStatusWidgetRunningIcon], [data-stale=true]");
+  const runs = document.querySelector(
+    "[data-test-script-state=running], [data-testid=stStatusWidgetRunningIcon], [data-stale=true]");
   const moves = document.getAnimations().some(
     one => one.playState === "running" && one.effect.getComputedTiming().endTime < Infinity);
   if (runs || moves || !window.stillSince) window.stillSince = performance.now();
@@ -105,6 +107,13 @@ def still(opened: Any, milliseconds: int = 1500) -> None:
     """Waits until nothing has run, redrawn or faded for so long: axe must not judge colours in transition."""
     settled(opened)
     opened.wait_for_function(STILL, arg=milliseconds)
+
+
+# what can be scrolled sideways, inside shadow roots too
+SIDEWAYS = """() => [...document.querySelectorAll("*")].flatMap(one => [one, ...(one.shadowRoot?.querySelectorAll("*") || [])])
+  .filter(one => one.scrollWidth > one.clientWidth + 2 && one.clientWidth > 40
+    && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+  .map(one => `${one.tagName} ${one.dataset.testid || one.className} ${one.scrollWidth}>${one.clientWidth}`)"""
 
 
 def choose(opened: Any, label: str | re.Pattern[str], wanted: int | str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.browser import NEEDS_CHROMIUM, choose, settled
+from tests.dashboard.browser import NEEDS_CHROMIUM, SIDEWAYS, choose, settled, still
 
 pytestmark = NEEDS_CHROMIUM
 SIZES = [(1440, 900), (390, 844)]
@@ -109,3 +109,49 @@ def test_own_rows_are_in_a_phones_first_screen(page: Any, address: str) -> None:
     assert len(boxes) == 3
     height = boxes[1]["y"] - boxes[0]["y"]
     assert boxes[-1]["y"] + boxes[-1]["height"] + height <= 844  # a fourth would stand there too
+
+
+def test_flips_are_searched_and_read_shortest_first(page: Any, address: str) -> None:
+    page.goto(f"{address}/compare")
+    page.locator("button[data-act=read]").first.click()
+    reader = page.locator("section.reader")
+    reader.get_by_text("1 of 142").wait_for()
+    first = reader.locator("pre.question").inner_text()
+    reader.get_by_role("button", name="shortest first").click()
+    reader.locator("button[data-act=order][aria-pressed=true]").wait_for()
+    assert len(reader.locator("pre.question").inner_text()) < len(first)
+    box = reader.get_by_role("searchbox")
+    box.fill("exercises/20")
+    box.press("Enter")
+    reader.get_by_text("1 of 3").wait_for()  # 200, 201, 202: the two models differ on 061 to 202
+    page.goto(page.url)
+    reader.get_by_text("1 of 3").wait_for()  # the address holds it
+    box = reader.get_by_role("searchbox")
+    box.fill("no such words")
+    box.press("Enter")
+    reader.get_by_text("No sample here matches").wait_for()
+
+
+def test_a_reported_row_can_be_ticked_and_is_the_baseline(page: Any, address: str) -> None:
+    open_at(page, address, 1440, 900)
+    page.locator("section.reported input[data-label]").first.check()
+    assert page.locator(".chosen [data-go=compare]").is_disabled()
+    page.locator("section.measured input[data-label]").first.check()
+    assert page.locator(".chosen [data-go=try]").is_disabled()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text("The baseline is reported elsewhere").wait_for()
+    page.locator("table.compare tbody tr").first.wait_for()
+    settled(page)
+    assert "than=published" in page.url
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+@pytest.mark.parametrize("path", ["?suite=all", "compare", "model", "samples", "scale", "talk", "try", "health"])
+def test_no_page_scrolls_sideways(page: Any, address: str, path: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{address}/{path}")
+    still(page)
+    inside = ("DIV wide ", "stDataFrameGlideDataEditor")  # a block of many columns, the list of samples
+    assert [one for one in page.evaluate(SIDEWAYS) if not any(name in one for name in inside)] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

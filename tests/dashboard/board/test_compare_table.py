@@ -66,7 +66,7 @@ def test_a_flip_stands_under_its_row_with_choices_numbered_from_one_and_the_righ
     one = pair(30, 2, 100, 0.001, checkpoint=HOSTILE)
     sides = (FlipSide(name=HOSTILE, won=True, verdict="passed", text="", chose=1),
              FlipSide(name="a", won=False, verdict="failed", text="", chose=0))  # fmt: skip
-    flip = FlipPage(key=one.column, title="HumanEval", sample=HOSTILE, side="won", won=30, lost=2, place=3, of=30,
+    flip = FlipPage(key=one.column, title="HumanEval", first=HOSTILE, sample=HOSTILE, side="won", won=30, lost=2, place=3, of=30,
                     question=HOSTILE, choices=("a sock", HOSTILE), right=1, target="", sides=sides)  # fmt: skip
     page = render_comparison([one], flip)
     assert "<img" not in page
@@ -78,8 +78,18 @@ def test_a_flip_of_a_text_that_is_only_weighed_names_no_choice() -> None:
     one = pair(30, 2, 100, 0.001)
     sides = (FlipSide(name="b", won=True, verdict="2.1 bits per byte", text=None),
              FlipSide(name="a", won=False, verdict="3.2 bits per byte", text=None))  # fmt: skip
-    flip = FlipPage(key=one.column, title="GSM8K bpb", sample="0", side="won", won=30, lost=2, place=1, of=30,
+    flip = FlipPage(key=one.column, title="GSM8K bpb", first="b", sample="0", side="won", won=30, lost=2, place=1, of=30,
                     question="Why?", choices=("So it is.",), right=0, target="", sides=sides)  # fmt: skip
     page = render_comparison([one], flip)
     assert page.count("So it is.") == 1 and "weighed" in page
     assert "chose" not in page and "right" not in page and "nothing written" not in page
+
+
+def test_a_search_without_a_sample_says_so_and_keeps_its_words() -> None:
+    one = pair(30, 2, 100, 0.001)
+    flip = FlipPage(key=one.column, title="HumanEval", first="b", sample="", side="won", won=30, lost=2, place=0, of=0,
+                    question="", choices=(), right=None, target="", sides=(), find='"><img', by_length=True,
+                    problem="No sample here matches it.")  # fmt: skip
+    page = render_comparison([one], flip)
+    assert "<img" not in page and 'value="&quot;&gt;&lt;img"' in page and "No sample here matches it." in page
+    assert 'data-act="order" aria-pressed="true"' in page and "0 of 0" in page

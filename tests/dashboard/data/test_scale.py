@@ -2,12 +2,23 @@
 
 from types import SimpleNamespace
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.board.build import build_board
 from dashboard.board.view import View, select
-from dashboard.data.scale import AXES, ScalePoint, larger_models, pareto_front, scale_points, scale_value
+from dashboard.data.scale import (
+    AXES,
+    LONGEST,
+    ScalePoint,
+    larger_models,
+    pareto_front,
+    point_labels,
+    scale_points,
+    scale_value,
+    spread_labels,
+)
 from zoo import published
 
 places = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=25)
@@ -70,3 +81,21 @@ def test_each_column_has_its_own_front(made: SimpleNamespace) -> None:
     rows = [made.reported("a", 90.0), made.reported("b", 10.0, protocol="another")]
     board = build_board(reported=rows)
     assert all(point.front for point in scale_points(board, board.columns, "parameters"))
+
+
+def test_no_label_lies_on_a_point_or_leaves_the_plot(made: SimpleNamespace) -> None:
+    rows = [made.reported("first", 50.0, parameters=2e9), made.reported("b", 50.1, parameters=2.5e9)]
+    board = build_board(reported=rows)
+    points = scale_points(board, board.columns, "parameters")
+    assert spread_labels(points, ["the first of them", "b"]) == (
+        ("the first of them", True),
+        ("b", False),
+    )  # the one has the other at its right
+    (one, _) = points
+    edge = msgspec.structs.replace(one, x=9.9e9)
+    assert spread_labels([edge], ["at the edge"]) == (("at the edge", True),)
+    crowd = [msgspec.structs.replace(one, x=x) for x in (2e9, 2.1e9, 1.9e9)]
+    assert spread_labels(crowd, ["middle", "", ""])[0] == ("", False)
+    twice = [msgspec.structs.replace(one, name="n" * 40), msgspec.structs.replace(one, name="m")]
+    (label, _) = point_labels(twice)
+    assert len(label) == LONGEST and label.endswith("… and 1 more")

@@ -47,3 +47,11 @@ def test_parquet_keeps_numbers_as_numbers() -> None:
 @pytest.mark.parametrize("ending", table_files.FORMATS)
 def test_no_rows_are_a_file_too(ending: str) -> None:
     assert isinstance(table_files.FORMATS[ending]([]), bytes)
+
+
+def test_html_escapes_and_names_each_field_for_a_phone() -> None:
+    page = table_files.html_table(ROWS)
+    assert "<img" not in page and page.count("<tr>") == 3 and page.count('scope="row"') == 2
+    assert page.count('class="number" data-label="n">164<') == 2
+    assert 'class="number empty" data-label="low">–<' in page and 'class="empty" data-label="p">–<' in page
+    assert table_files.html_table([]) == ""
