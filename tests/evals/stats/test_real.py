@@ -125,6 +125,7 @@ def test_a_difference_just_resolved_is_found_in_four_of_five() -> None:
     assert found.paired is not None
     assert found.unpaired is not None
     assert found.paired < found.unpaired
+    assert found.discordant == pytest.approx(fmean((a - b) ** 2 for a, b in zip(first, second, strict=True)))
     significant = 0
     for _ in range(400):
         noise = drawn.normal(size=100) * 0.1 * sqrt(2) + found.paired
