@@ -13,7 +13,8 @@ from dashboard.board.cells import Board
 from dashboard.board.view import SORTS, View, find_suite
 from dashboard.data.notes import board_notes
 from dashboard.escape import cut
-from evals.results.signal import MOST_ROWS, read_models, read_tests
+from evals.results.recipe_runs import read_models
+from evals.results.signal import MOST_ROWS, read_tests
 from evals.results.split import current_scores
 from evals.stats.signal import PairTest
 from evals.tasks import benchmark_of

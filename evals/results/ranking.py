@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
+from evals.results.recipe_runs import read_models, seedless_keys
 from evals.stats.paired_ranks import PairedRanks, paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
 from evals.stats.ranks import Rank, merit_span, ranks
@@ -25,8 +26,6 @@ from zoo.metrics import Metric, metric_of
 from zoo.protocol_names import current_spec
 from zoo.records import Checkpoint, ProtocolRecord, Record, Score
 from zoo.registry import Registry
-
-FREE = ("seed", "name", "notes")  # of a recipe: what may differ between runs that differ by seed alone
 
 
 class RankedScore(Record, frozen=True):
@@ -277,7 +276,9 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
         return ""
     if any(checkpoint.recipe_digest is None for checkpoint in checkpoints):
         return "a recipe is not recorded, so nothing shows that only the seed differs"
-    first, *others = [without_free(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
+    if len(set(read_models(registry, checkpoints, most=None).values())) == 1:
+        return ""
+    first, *others = [seedless_keys(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
     for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
         for key in sorted(first.keys() | recipe.keys()):
             if first.get(key) != recipe.get(key):
@@ -286,18 +287,10 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
                     f"{str(first.get(key))[:40]} and {str(recipe.get(key))[:40]}; compare them: "
                     f"phizoo eval compare {checkpoints[0].label} {checkpoint.label}"
                 )
-    return ""
-
-
-def without_free(value: Any, path: str = "") -> dict[str, Any]:
-    """A recipe as flat keys, without those that may differ."""
-    if not isinstance(value, dict):
-        return {path: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        if key not in FREE:
-            flat |= without_free(inner, f"{path}.{key}".lstrip("."))
-    return flat
+    raise ZooError(
+        f"{', '.join(checkpoint.label for checkpoint in checkpoints)} have one recipe and no seed in it, or other data "
+        f"or parents, so they are no seeds of one run. Look: phizoo models show {checkpoints[1].label}"
+    )
 
 
 def observe_pair(registry: Registry, pair: tuple[Score, Score]) -> ObservedPair:

@@ -13,23 +13,19 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from evals.results.choice import chosen_scores, samples_of
+from evals.results.recipe_runs import read_models
 from evals.stats.paired import paired_difference
 from evals.stats.signal import PairTest, Signal, signal_of
 from evals.stats.summary import SampleScore
 from evals.task import Task
 from evals.tasks import benchmark_of, chance_of
-from zoo.db.datasets import read_recipe
 from zoo.db.rows import read_results_of
-from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.metrics import Metric, metric_of
-from zoo.records import Checkpoint, Record, Score
+from zoo.records import Record, Score
 from zoo.registry import Registry
 
-MOST_MODELS = 500  # checkpoints whose recipes are read for one board
 MOST_ROWS = 16  # 120 pairs: above, reading and testing would take longer than the rest of a board
-# what may differ between the recipes of runs that differ by seed alone: at the top, and anywhere
-TEXTS, FREE = ("name", "about", "notes", "overrides"), ("seed", "proof")
 PUBLISHED = Path(__file__).parents[1] / "decision_accuracy.toml"
 
 
@@ -96,63 +92,6 @@ def _test(first: str, second: str, both: Sequence[tuple[SampleScore, SampleScore
     return PairTest(
         first=first, second=second, value=stat.value, low=stat.low, high=stat.high, p=stat.p, clusters=stat.clusters
     )
-
-
-def read_models(registry: Registry, checkpoints: Sequence[Checkpoint]) -> dict[str, str]:
-    """digest -> the model that a checkpoint is a run of; equal for checkpoints that differ by seed alone.
-
-    Two such have recipes that are equal but for the seed, the name and what is said about them, and parents of which
-    the same holds. A checkpoint without a recipe or a seed in it is a model of its own; of more than `MOST_MODELS`
-    checkpoints nothing is read.
-    """
-    models: dict[str, str] = {}
-
-    def model_of(checkpoint: Checkpoint) -> str:
-        if checkpoint.digest not in models:
-            models[checkpoint.digest] = checkpoint.digest  # no parent is its own ancestor, but a record could say so
-            if checkpoint.recipe_digest is not None:
-                models[checkpoint.digest] = _model(registry, checkpoint, model_of)
-        return models[checkpoint.digest]
-
-    for checkpoint in checkpoints if len(checkpoints) <= MOST_MODELS else ():
-        model_of(checkpoint)
-    return models
-
-
-def _model(registry: Registry, checkpoint: Checkpoint, model_of: Any) -> str:
-    parents = []
-    for parent in checkpoint.parents:
-        try:
-            parents.append([parent.relation, model_of(registry.get(parent.digest))])
-        except ZooError:  # its parent is not in this zoo
-            parents.append([parent.relation, parent.digest])
-    try:
-        recipe = read_recipe(registry.database, str(checkpoint.recipe_digest))
-    except ZooError:
-        return checkpoint.digest
-    named = {parent.digest for parent in checkpoint.parents}
-    if not _has_seed(recipe):
-        return checkpoint.digest
-    recipe = {key: value for key, value in recipe.items() if key not in TEXTS}
-    data = sorted(dataset.digest for dataset in checkpoint.datasets)
-    return digest([_seedless(recipe, named), parents, data, checkpoint.parameters])
-
-
-def _has_seed(value: Any) -> bool:
-    return isinstance(value, dict) and ("seed" in value or any(map(_has_seed, value.values())))
-
-
-def _seedless(value: Any, named: set[str]) -> Any:
-    """A recipe without what may differ; its parents are compared apart."""
-    if isinstance(value, dict):
-        return {
-            key: _seedless(inner, named)
-            for key, inner in sorted(value.items())
-            if key not in FREE and not (key == "to" and "shape" in value) and not (key == "checkpoint" and named)
-        }
-    if isinstance(value, list):
-        return [_seedless(inner, named) for inner in value]
-    return "a parent" if isinstance(value, str) and value in named else value
 
 
 class TaskSignal(NamedTuple):

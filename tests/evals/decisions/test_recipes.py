@@ -11,6 +11,12 @@ from zoo.cli.root import run as phizoo
 from zoo.errors import ZooError
 
 
+def real_recipe(letter: str, seed: int, steps: int) -> dict[str, Any]:
+    """What training keeps of a recipe whose seed was set by `--set training.seed=`."""
+    given = [f"training.seed={seed}"] if seed else []
+    return {"name": f"recipe-{letter}", "overrides": given, "training": {"steps": steps, "seed": seed}}
+
+
 def run_of(seed: int, chance: float, n: int = 200) -> list[float]:
     generator = random.Random(seed)
     return [float(generator.random() < chance) for _ in range(n)]
@@ -21,10 +27,10 @@ def recipes(made_up: Any) -> Any:
     """Recipe a with seeds 0 to 2 at about 70%, b at about 50%, and c with one seed."""
     for letter, chance, steps in (("a", 0.7, 100), ("b", 0.5, 50)):
         for seed in range(3):
-            recipe = {"name": f"recipe-{letter}", "seed": seed, "training": {"steps": steps}}
-            made_up.score(f"{letter}-{seed}", run_of(10 * steps + seed, chance), recipe=recipe)
-    recipe = {"name": "recipe-c", "seed": 0, "training": {"steps": 7}}
-    made_up.score("c-0", run_of(5, 0.5), recipe=recipe)
+            made_up.score(
+                f"{letter}-{seed}", run_of(10 * steps + seed, chance), recipe=real_recipe(letter, seed, steps)
+            )
+    made_up.score("c-0", run_of(5, 0.5), recipe=real_recipe("c", 0, 7))
     made_up.score("alone", run_of(6, 0.5))
     return made_up
 
@@ -45,9 +51,10 @@ def test_one_seed_compares_checkpoints_and_says_so(recipes: Any, capsys: pytest.
     (row,) = compare_recipes(recipes.registry, "recipe:a-0", "recipe:c-0").rows
     assert row.over_seeds is None
     assert row.seeds == (3, 1)
+    assert row.first - row.second == pytest.approx(row.difference.value)
     assert "other seeds may differ by more" in row.note
     assert phizoo(["eval", "compare", "recipe:a-0", "recipe:c-0"]) == 0
-    assert "this compares checkpoints" in capsys.readouterr().out
+    assert "all: 3 and 1 seeds: this compares a-0:1 with c-0:1;" in capsys.readouterr().out
 
 
 def test_the_command_says_where_the_variance_is_and_what_would_decide(
@@ -56,7 +63,10 @@ def test_the_command_says_where_the_variance_is_and_what_would_decide(
     assert phizoo(["eval", "compare", "recipe:a-0", "recipe:b-0"]) == 0
     out = capsys.readouterr().out
     assert "A recipe a-0: a-0:1, a-1:1, a-2:1" in out
-    assert "% seeds" in out
+    assert "a seed moves A" in out
+    shares = out.split("samples needed\n")[1].splitlines()[0].split()
+    assert shares[-2:] == ["-", "-"]  # found: nothing is needed
+    assert abs(sum(int(share.rstrip("%")) for share in shares if share.endswith("%")) - 100) <= 1
     assert phizoo(["eval", "compare", "recipe:a-0", "recipe:b-0", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     over = data["rows"][0]["over_seeds"]

@@ -201,7 +201,8 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
 ) -> None:
     with open_registry() as registry:
         for seed, right in enumerate((100, 110, 105)):
-            scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe={"lr": 1e-3, "train": {"seed": seed}})
+            recipe = {"lr": 1e-3, "overrides": [f"train.seed={seed}"], "train": {"seed": seed}}
+            scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe=recipe)
         scored(registry, tiny_phi, "other", row(100), tmp_path, recipe={"lr": 2e-3, "train": {"seed": 0}})
     assert root.run(["eval", "ranks", "--seeds", "s0", "s1", "s2", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
