@@ -1,5 +1,6 @@
 """Where one model stands after its first runs: its row of the board, the nearest published models, what to do next."""
 
+import shlex
 from collections.abc import Collection, Sequence
 
 from dashboard.board import benchmarks
@@ -103,11 +104,13 @@ def table_rows(standing: TrialResult) -> tuple[list[tuple[str, ...]], tuple[str,
 def next_commands(standing: TrialResult) -> list[tuple[str, str]]:
     """(command, what it shows): three things to do with the result."""
     label, run = standing.row.label, standing.lines[0].cell.run
-    other = standing.rival.label if standing.rival else ""
-    if not other:
-        other = f"'published:{standing.neighbours[0].name}'" if standing.neighbours else "OTHER"
+    other, about = "OTHER", "against another model of the zoo: is the difference real?"
+    if standing.rival:
+        other, about = standing.rival.label, "is the difference real?"
+    elif standing.neighbours:
+        other, about = shlex.quote(f"published:{standing.neighbours[0].name}"), "beside what is published of it"
     return [
-        (f"phizoo eval compare {label} {other}", "is the difference real?"),
+        (f"phizoo eval compare {label} {other}", about),
         (f"phizoo eval show {run[:12]}", "its samples, one by one"),
         ("phizoo leaderboard", "the page, with everything measured and published"),
     ]

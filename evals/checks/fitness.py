@@ -18,10 +18,12 @@ from evals.engines.gpus import GPUS
 from evals.run import RunOptions
 from evals.task import Task
 from zoo.errors import ZooError
+from zoo.families import PLAIN, TREE
 from zoo.progress import seconds_text
 
 SMALL = "suite:small"
 GIB = 2**30
+HOW = {TREE: "fast paths where its own probe proves them", PLAIN: "transformers' own forward pass only"}
 
 
 def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "") -> list[Diagnosis]:
@@ -41,7 +43,7 @@ def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: st
             *findings,
             Diagnosis("family", "wrong", str(error), "a model of another family: phizoo doctor --families"),
         ]
-    findings.append(Diagnosis("family", "ok", f"{family.name or 'not stated'}, read by the path {family.path}"))
+    findings.append(Diagnosis("family", "ok", f"{family.name or 'not stated'}: {HOW[family.path]}"))
     name, reason = (engine, "as asked") if engine else usual
     lacking = _missing_parts(candidate, name)
     texts, remedies = [part for part, _ in lacking], [remedy for _, remedy in lacking]
@@ -127,6 +129,8 @@ def time_text(candidate: Candidate, works: Sequence[Work], engine: str) -> str:
             return f"{size}; this GPU's data sheet is not known here, so no time is given"
         seconds = sum(estimate_seconds(candidate.planned, dtype, work, sheet) for work in works)
         return f"at most about {seconds_text(seconds)} on this GPU, loading aside: {size}"
+    if importlib.util.find_spec("numpy") is None:
+        return f"no time is given, since numpy is not installed: {size}"
     quick, slow = estimate_cpu(candidate.planned, dtype, works, machine.measure_cpu())
     if quick == math.inf:
         return f"it does not fit in memory here: {size}"

@@ -65,9 +65,7 @@ def test_the_row_has_the_columns_that_were_asked_and_neighbours_by_size() -> Non
 
 def test_a_model_that_is_alone_is_compared_with_a_published_one() -> None:
     alone = Board(columns=BOARD.columns, rows=tuple(row for row in BOARD.rows if not row.own or row.key == "mine:1"))
-    assert next_commands(find_standing(alone, "mine:1", ASKED))[0][0] == (
-        "phizoo eval compare mine:1 'published:small'"
-    )
+    assert next_commands(find_standing(alone, "mine:1", ASKED))[0][0] == ("phizoo eval compare mine:1 published:small")
     bare = Board(columns=BOARD.columns, rows=BOARD.rows[:1])
     standing = find_standing(bare, "mine:1", ASKED)
     assert (standing.neighbours, standing.rival) == ((), None)
