@@ -89,3 +89,18 @@ def test_a_model_that_cannot_run_here_is_refused_after_it_was_added(
     monkeypatch.setattr("evals.checks.machine.free_memory", lambda: 10)
     assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE]) == 2
     assert "mine:1 cannot be run here: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("s3://bucket/my-model", "my-model: from s3://bucket/my-model, whose files are looked at when it is added"),
+        ("https://huggingface.co/org/their-model", "their-model: from org/their-model at the newest commit of main"),
+    ],
+)
+def test_a_dry_run_of_what_is_not_here_says_where_it_is(
+    source: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.run(["try", source, "--dry-run"])
+    assert line in capsys.readouterr().out
+    assert not (settings.home() / "zoo.db").exists()
