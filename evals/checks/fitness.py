@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from evals.checks import machine
-from evals.checks.candidate import Candidate, asked_form, by_form
+from evals.checks.candidate import AskedForm, Candidate, asked_form, by_form
 from evals.checks.diagnosis import Diagnosis
 from evals.checks.estimate import Work, estimate_cpu, estimate_seconds, find_missing, measure_work, resolve_dtype
 from evals.datasets.forms import MissingSetError
@@ -26,11 +26,13 @@ GIB = 2**30
 HOW = {TREE: "fast paths where its own probe proves them", PLAIN: "transformers' own forward pass only"}
 
 
-def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "") -> list[Diagnosis]:
+def diagnose(
+    candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "", form: AskedForm | None = None
+) -> list[Diagnosis]:
     """The findings on a model, in the order in which they decide.
 
     suite   as the user names it; tasks: those in it
-    engine  the one asked for; empty: the usual one for it
+    engine  the one asked for; empty: the usual one for it; form: the same
     """
     planned, kind = candidate.planned, candidate.quantisation or "not quantised"
     shape = f"{planned.parameters:,} parameters, {kind}, context {planned.context_tokens:,} tokens"
@@ -50,7 +52,7 @@ def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: st
     state, detail = "wrong" if lacking else "ok", "; ".join([f"{name}: {reason}", *texts])
     findings.append(Diagnosis("engine", state, detail, "; ".join(remedies)))
     findings.append(_memory(candidate, name))
-    form = asked_form(candidate.has_template, candidate.names)
+    form = form or asked_form(candidate.has_template, candidate.names)
     _, chats = by_form(tasks, form)
     how = f"{len(chats)} of {len(tasks)} tasks by chat" if chats else "as completions"
     findings.append(Diagnosis("asked", "ok", f"{how}: {form.reason}"))

@@ -42,10 +42,11 @@ BOARD = Board(
         row("close:1", 120e6, {"m": cell(50.0)}, own=True),
         row("elsewhere:1", 101e6, {"q": cell(33.0)}, own=True),
         row("big", 7e9, {"r": cell(80.0, "reported")}),
+        row("middle", 350e6, {"r": cell(47.0, "reported")}),
         row("small", 125e6, {"r": cell(43.5, "reported")}),
         row("other", 100e6, {"s": cell(70.0, "reported")}),
-        row("middle", 350e6, {"r": cell(47.0, "reported")}),
         row("larger", 1e9, {"r": cell(66.0, "reported")}),
+        replace(row("ablation", 100e6, {"r": cell(30.0, "reported")}), weights=""),  # of a paper: nobody has it
     ),
 )
 

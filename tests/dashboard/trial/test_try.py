@@ -83,6 +83,15 @@ def test_a_dry_run_says_all_and_keeps_nothing(
     assert not (settings.home() / "zoo.db").exists()
 
 
+def test_the_form_that_is_asked_for_counts(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 1 tasks by chat: as asked" in out
+    assert out.rstrip().endswith("--chat")
+    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat"]) == 2
+    assert "mine:1 has no chat template: it is a base model" in capsys.readouterr().err
+
+
 def test_a_model_that_cannot_run_here_is_refused_after_it_was_added(
     tiny_phi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
