@@ -133,8 +133,7 @@ def _show(checkpoint: "Checkpoint", tasks: "list[Task]", form: "AskedForm", as_j
     if standing.neighbours:
         click.echo(NOTE)
     click.echo("\nNext:")
-    for command, about in commands:
-        click.echo(f"  {command:<60} {about}")
+    table([(f"  {command}", about) for command, about in commands])
 
 
 def _as_data(standing: "TrialResult", form: "AskedForm") -> dict[str, Any]:
