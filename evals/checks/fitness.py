@@ -125,7 +125,7 @@ def time_text(candidate: Candidate, works: Sequence[Work], engine: str) -> str:
     dtype = resolve_dtype("auto", engine)
     if not works:
         return "no time can be given without its data"
-    if gpus.count():
+    if gpus.count() and engine != "llama_cpp":  # which runs on the CPU here
         sheet = next((GPUS[name] for name in GPUS if name in machine.gpu_name()), None)
         if sheet is None:
             return f"{size}; this GPU's data sheet is not known here, so no time is given"
