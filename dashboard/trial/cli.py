@@ -133,7 +133,9 @@ def _show(checkpoint: "Checkpoint", tasks: "list[Task]", form: "AskedForm", as_j
     if standing.neighbours:
         click.echo(NOTE)
     click.echo("\nNext:")
-    table([(f"  {command}", about) for command, about in commands])
+    width = max(len(command) for command, _ in commands)
+    for command, about in commands:  # no table, which would break a command that is to be copied
+        click.echo(f"  {command:<{width}}  {about}")
 
 
 def _as_data(standing: "TrialResult", form: "AskedForm") -> dict[str, Any]:
