@@ -38,7 +38,9 @@ class TrialResult(Record, frozen=True):
 
 
 def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
-    """The standing of a checkpoint under the protocols that it was asked by, the main metric of each.
+    """The standing of a checkpoint under the protocols that it was asked by, by every metric of each.
+
+    A published number seldom names its metric: of choices, one may be by the plain sum and another by the character.
 
     Raises  ZooError where the board has no score of it there
     """
@@ -64,7 +66,7 @@ def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
 
 def _is_asked(column: Column, asked: Asked) -> bool:
     name = column.title.rpartition(" v")[0]  # "lm-eval-quick3 v2"
-    return column.origin == "measured" and column.main and (column.task, name) in asked
+    return column.origin == "measured" and (column.task, name) in asked
 
 
 def _reported(row: Row, columns: Sequence[Column]) -> dict[str, Cell]:

@@ -53,7 +53,7 @@ BOARD = Board(
 
 def test_the_row_has_the_columns_that_were_asked_and_neighbours_by_size() -> None:
     standing = find_standing(BOARD, "mine:1", ASKED)
-    assert [line.column.key for line in standing.lines] == ["m"]
+    assert [line.column.key for line in standing.lines] == ["m", "x"]
     assert [neighbour.label for neighbour in standing.neighbours] == ["small", "middle", "larger"]
     assert standing.rival is not None
     assert standing.rival.label == "close:1"
