@@ -16,7 +16,6 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from dashboard.trial.standing import TrialResult
     from evals.checks.candidate import AskedForm, Candidate
-    from evals.checks.diagnosis import Diagnosis
     from evals.task import Task
     from zoo.records import Checkpoint
 
@@ -47,6 +46,7 @@ def try_model(
     phizoo try ./my-model --dry-run
     """
     from dashboard.trial.steps import suite_tasks
+    from evals.checks.fitness import diagnose
     from evals.cli.engine_options import check_engine
 
     if engine:
@@ -55,13 +55,14 @@ def try_model(
     if dry_run:
         return _plan(source, suite, name, tasks, engine or "", chat, as_json)
     checkpoint = _add(source, name)
-    candidate, findings = _look(checkpoint, source, suite, tasks, engine or "")
+    candidate = _look(checkpoint, source)
+    form = _form(candidate, chat)
+    findings = diagnose(candidate, suite, tasks, engine or "", form)
     if fault := next((finding for finding in findings if finding.state == "wrong"), None):
         raise ZooError(f"{checkpoint.label} cannot be run here: {fault.detail}. {fault.remedy}".rstrip(". "))
-    chosen, form = engine or _engine_of(candidate), _form(candidate, chat)
     for finding in findings[1:]:
         click.echo(f"{finding.name}: {finding.detail}", err=True)
-    if code := _run(checkpoint, tasks, form, chosen, as_json):
+    if code := _run(checkpoint, tasks, form, engine or _engine_of(candidate), as_json):
         return code
     _show(checkpoint, tasks, form, as_json)
     return 0
@@ -81,15 +82,11 @@ def _add(source: str, name: str | None) -> "Checkpoint":
     return checkpoint
 
 
-def _look(
-    checkpoint: "Checkpoint", source: str, suite: str, tasks: "list[Task]", engine: str
-) -> "tuple[Candidate, list[Diagnosis]]":
+def _look(checkpoint: "Checkpoint", source: str) -> "Candidate":
     from evals.checks.candidate import of_checkpoint
-    from evals.checks.fitness import diagnose
 
     with open_registry(readonly=True) as registry:
-        candidate = of_checkpoint(checkpoint, registry, Path(source).name)
-    return candidate, diagnose(candidate, suite, tasks, engine)
+        return of_checkpoint(checkpoint, registry, Path(source).name)
 
 
 def _engine_of(candidate: "Candidate") -> str:
@@ -136,8 +133,9 @@ def _show(checkpoint: "Checkpoint", tasks: "list[Task]", form: "AskedForm", as_j
     if standing.neighbours:
         click.echo(NOTE)
     click.echo("\nNext:")
-    for command, about in commands:
-        click.echo(f"  {command:<60} {about}")
+    width = max(len(command) for command, _ in commands)
+    for command, about in commands:  # no table, which would break a command that is to be copied
+        click.echo(f"  {command:<{width}}  {about}")
 
 
 def _as_data(standing: "TrialResult", form: "AskedForm") -> dict[str, Any]:
@@ -183,8 +181,9 @@ def _plan(
         findings += [Diagnosis("add", "ok", line.strip()) for line in lines]
         findings += [Diagnosis("add", "wrong", what, f"then: phizoo doctor {label}") for what in missing]
     if candidate is not None:
-        findings += diagnose(candidate, suite, tasks, engine)
+        form = _form(candidate, chat)
+        findings += diagnose(candidate, suite, tasks, engine, form)
     if candidate is not None and all(finding.state != "wrong" for finding in findings):
-        commands = run_commands(label, tasks, _form(candidate, chat), engine or _engine_of(candidate))
+        commands = run_commands(label, tasks, form, engine or _engine_of(candidate))
         findings += [Diagnosis("then", "ok", f"phizoo {shlex.join(arguments)}") for arguments in commands]
     return print_findings(findings, as_json)

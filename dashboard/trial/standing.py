@@ -1,5 +1,6 @@
 """Where one model stands after its first runs: its row of the board, the nearest published models, what to do next."""
 
+import shlex
 from collections.abc import Collection, Sequence
 
 from dashboard.board import benchmarks
@@ -37,7 +38,9 @@ class TrialResult(Record, frozen=True):
 
 
 def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
-    """The standing of a checkpoint under the protocols that it was asked by, the main metric of each.
+    """The standing of a checkpoint under the protocols that it was asked by, by every metric of each.
+
+    A published number seldom names its metric: of choices, one may be by the plain sum and another by the character.
 
     Raises  ZooError where the board has no score of it there
     """
@@ -63,7 +66,7 @@ def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
 
 def _is_asked(column: Column, asked: Asked) -> bool:
     name = column.title.rpartition(" v")[0]  # "lm-eval-quick3 v2"
-    return column.origin == "measured" and column.main and (column.task, name) in asked
+    return column.origin == "measured" and (column.task, name) in asked
 
 
 def _reported(row: Row, columns: Sequence[Column]) -> dict[str, Cell]:
@@ -103,11 +106,13 @@ def table_rows(standing: TrialResult) -> tuple[list[tuple[str, ...]], tuple[str,
 def next_commands(standing: TrialResult) -> list[tuple[str, str]]:
     """(command, what it shows): three things to do with the result."""
     label, run = standing.row.label, standing.lines[0].cell.run
-    other = standing.rival.label if standing.rival else ""
-    if not other:
-        other = f"'published:{standing.neighbours[0].name}'" if standing.neighbours else "OTHER"
+    other, about = "OTHER", "against another model of the zoo: is the difference real?"
+    if standing.rival:
+        other, about = standing.rival.label, "is the difference real?"
+    elif standing.neighbours:
+        other, about = shlex.quote(f"published:{standing.neighbours[0].name}"), "beside what is published of it"
     return [
-        (f"phizoo eval compare {label} {other}", "is the difference real?"),
+        (f"phizoo eval compare {label} {other}", about),
         (f"phizoo eval show {run[:12]}", "its samples, one by one"),
         ("phizoo leaderboard", "the page, with everything measured and published"),
     ]

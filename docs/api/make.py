@@ -7,7 +7,9 @@ as it is written: its columns (argument, shape, unit) are its meaning. A warning
 import os
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("zoo", "evals", "training", "dashboard")
@@ -29,9 +31,19 @@ def main() -> None:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept, PDOC_DISPLAY_ENV_VARS="1")
+    for package in PACKAGES:
+        show_public(package)
     pdoc.render.configure(template_directory=Path(__file__).parent, show_source=False, search=True)
     pdoc.pdoc(*PACKAGES, *(f"!{name}" for name in LEFT_OUT), output_directory=target)
     print(f"wrote {target / 'index.html'}: {len(list(target.rglob('*.html')))} pages")
+
+
+def show_public(package: str) -> None:
+    """Imports a package's public names, which it imports only when they are used, and lists its modules beside them."""
+    module = import_module(package)
+    vars(module).update({name: getattr(module, name) for name in module.__all__})
+    modules = [each.name for each in iter_modules(module.__path__)]
+    module.__all__ = [*module.__all__, *modules]  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

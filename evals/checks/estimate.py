@@ -160,7 +160,7 @@ def measure_work(task: Task, options: RunOptions) -> Work:
 def _count_repeated(contexts: Iterable[str]) -> int:
     """Characters of texts that the beginning of another of them has already.
 
-    >>> _count_repeated(["Q: 1+1?", "Q: 1+2?", "a"])
+    >>> _count_repeated(["Q: 1+1?", "a", "Q: 1+2?"])
     5
     """
     pairs = pairwise(sorted(contexts))

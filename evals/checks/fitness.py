@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from evals.checks import machine
-from evals.checks.candidate import Candidate, asked_form, by_form
+from evals.checks.candidate import AskedForm, Candidate, asked_form, by_form
 from evals.checks.diagnosis import Diagnosis
 from evals.checks.estimate import Work, estimate_cpu, estimate_seconds, find_missing, measure_work, resolve_dtype
 from evals.datasets.forms import MissingSetError
@@ -18,17 +18,21 @@ from evals.engines.gpus import GPUS
 from evals.run import RunOptions
 from evals.task import Task
 from zoo.errors import ZooError
+from zoo.families import PLAIN, TREE
 from zoo.progress import seconds_text
 
 SMALL = "suite:small"
 GIB = 2**30
+HOW = {TREE: "fast paths where its own probe proves them", PLAIN: "transformers' own forward pass only"}
 
 
-def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "") -> list[Diagnosis]:
+def diagnose(
+    candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "", form: AskedForm | None = None
+) -> list[Diagnosis]:
     """The findings on a model, in the order in which they decide.
 
     suite   as the user names it; tasks: those in it
-    engine  the one asked for; empty: the usual one for it
+    engine  the one asked for; empty: the usual one for it; form: the same
     """
     planned, kind = candidate.planned, candidate.quantisation or "not quantised"
     shape = f"{planned.parameters:,} parameters, {kind}, context {planned.context_tokens:,} tokens"
@@ -41,14 +45,14 @@ def diagnose(candidate: Candidate, suite: str, tasks: Sequence[Task], engine: st
             *findings,
             Diagnosis("family", "wrong", str(error), "a model of another family: phizoo doctor --families"),
         ]
-    findings.append(Diagnosis("family", "ok", f"{family.name or 'not stated'}, read by the path {family.path}"))
+    findings.append(Diagnosis("family", "ok", f"{family.name or 'not stated'}: {HOW[family.path]}"))
     name, reason = (engine, "as asked") if engine else usual
     lacking = _missing_parts(candidate, name)
     texts, remedies = [part for part, _ in lacking], [remedy for _, remedy in lacking]
     state, detail = "wrong" if lacking else "ok", "; ".join([f"{name}: {reason}", *texts])
     findings.append(Diagnosis("engine", state, detail, "; ".join(remedies)))
     findings.append(_memory(candidate, name))
-    form = asked_form(candidate.has_template, candidate.names)
+    form = form or asked_form(candidate.has_template, candidate.names)
     _, chats = by_form(tasks, form)
     how = f"{len(chats)} of {len(tasks)} tasks by chat" if chats else "as completions"
     findings.append(Diagnosis("asked", "ok", f"{how}: {form.reason}"))
@@ -121,12 +125,14 @@ def time_text(candidate: Candidate, works: Sequence[Work], engine: str) -> str:
     dtype = resolve_dtype("auto", engine)
     if not works:
         return "no time can be given without its data"
-    if gpus.count():
+    if gpus.count() and engine != "llama_cpp":  # which runs on the CPU here
         sheet = next((GPUS[name] for name in GPUS if name in machine.gpu_name()), None)
         if sheet is None:
             return f"{size}; this GPU's data sheet is not known here, so no time is given"
         seconds = sum(estimate_seconds(candidate.planned, dtype, work, sheet) for work in works)
         return f"at most about {seconds_text(seconds)} on this GPU, loading aside: {size}"
+    if importlib.util.find_spec("numpy") is None:
+        return f"no time is given, since numpy is not installed: {size}"
     quick, slow = estimate_cpu(candidate.planned, dtype, works, machine.measure_cpu())
     if quick == math.inf:
         return f"it does not fit in memory here: {size}"

@@ -80,7 +80,7 @@ def _model(source: str) -> list[Diagnosis]:
     except ZooError as error:
         if not os.path.exists(os.path.expanduser(source)):
             raise
-        return [Diagnosis("model", "wrong", f"refused: {error}", "which families are read: phizoo doctor --families")]
+        return [Diagnosis("model", "wrong", f"refused: {error}")]
     return diagnose(candidate, SMALL, find_tasks(SMALL))
 
 

@@ -56,6 +56,8 @@ def _engine_of_file(file: Path) -> tuple[str, str]:
     from evals.engines.gguf import check_readable
 
     has_llama_cpp = _is_installed("llama-cpp-python")
+    if not has_llama_cpp and not _is_installed("transformers"):
+        return "transformers", "it reads GGUF files with pip install 'phi-zoo[gguf]'"
     if has_llama_cpp and not _is_installed("gguf"):
         return "llama_cpp", "transformers reads GGUF files with pip install 'phi-zoo[gguf]'"
     try:

@@ -112,6 +112,9 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
         kind = "folder" if folder.is_dir() else "file"
         name = name or _normalise_name(folder.resolve().name if folder.is_dir() else folder.stem)
         return (f"{name}: from the {kind} {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
+    if "://" in source:
+        own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+        return (f"{validate_name(name or own_name)}: from {source}, whose files are looked at when it is added",), ()
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     title = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))

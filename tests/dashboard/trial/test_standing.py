@@ -42,17 +42,18 @@ BOARD = Board(
         row("close:1", 120e6, {"m": cell(50.0)}, own=True),
         row("elsewhere:1", 101e6, {"q": cell(33.0)}, own=True),
         row("big", 7e9, {"r": cell(80.0, "reported")}),
+        row("middle", 350e6, {"r": cell(47.0, "reported")}),
         row("small", 125e6, {"r": cell(43.5, "reported")}),
         row("other", 100e6, {"s": cell(70.0, "reported")}),
-        row("middle", 350e6, {"r": cell(47.0, "reported")}),
         row("larger", 1e9, {"r": cell(66.0, "reported")}),
+        replace(row("ablation", 100e6, {"r": cell(30.0, "reported")}), weights=""),  # of a paper: nobody has it
     ),
 )
 
 
 def test_the_row_has_the_columns_that_were_asked_and_neighbours_by_size() -> None:
     standing = find_standing(BOARD, "mine:1", ASKED)
-    assert [line.column.key for line in standing.lines] == ["m"]
+    assert [line.column.key for line in standing.lines] == ["m", "x"]
     assert [neighbour.label for neighbour in standing.neighbours] == ["small", "middle", "larger"]
     assert standing.rival is not None
     assert standing.rival.label == "close:1"
@@ -65,9 +66,7 @@ def test_the_row_has_the_columns_that_were_asked_and_neighbours_by_size() -> Non
 
 def test_a_model_that_is_alone_is_compared_with_a_published_one() -> None:
     alone = Board(columns=BOARD.columns, rows=tuple(row for row in BOARD.rows if not row.own or row.key == "mine:1"))
-    assert next_commands(find_standing(alone, "mine:1", ASKED))[0][0] == (
-        "phizoo eval compare mine:1 'published:small'"
-    )
+    assert next_commands(find_standing(alone, "mine:1", ASKED))[0][0] == ("phizoo eval compare mine:1 published:small")
     bare = Board(columns=BOARD.columns, rows=BOARD.rows[:1])
     standing = find_standing(bare, "mine:1", ASKED)
     assert (standing.neighbours, standing.rival) == ((), None)

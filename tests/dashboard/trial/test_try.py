@@ -83,9 +83,33 @@ def test_a_dry_run_says_all_and_keeps_nothing(
     assert not (settings.home() / "zoo.db").exists()
 
 
+def test_the_form_that_is_asked_for_counts(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 1 tasks by chat: as asked" in out
+    assert out.rstrip().endswith("--chat")
+    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat"]) == 2
+    assert "mine:1 has no chat template: it is a base model" in capsys.readouterr().err
+
+
 def test_a_model_that_cannot_run_here_is_refused_after_it_was_added(
     tiny_phi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("evals.checks.machine.free_memory", lambda: 10)
     assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE]) == 2
     assert "mine:1 cannot be run here: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("s3://bucket/my-model", "my-model: from s3://bucket/my-model, whose files are looked at when it is added"),
+        ("https://huggingface.co/org/their-model", "their-model: from org/their-model at the newest commit of main"),
+    ],
+)
+def test_a_dry_run_of_what_is_not_here_says_where_it_is(
+    source: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.run(["try", source, "--dry-run"])
+    assert line in capsys.readouterr().out
+    assert not (settings.home() / "zoo.db").exists()

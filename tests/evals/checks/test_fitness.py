@@ -78,6 +78,21 @@ def test_time_is_between_prompts_read_once_and_all_prompts_read(tiny_phi: Path) 
     assert text.endswith("10 requests, 4,000 tokens to read")
 
 
+def test_on_a_gpu_the_time_is_by_its_data_sheet_and_memory_is_its_own(
+    tiny_phi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = find_candidate(str(tiny_phi))
+    work = estimate.Work(requests=10, read=4_000, fresh=1_000, written=0, longest=100)
+    monkeypatch.setattr(gpus, "count", lambda: 1)
+    monkeypatch.setattr(machine, "free_gpu_memory", lambda: 3 << 30)
+    monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA H100 80GB HBM3")
+    assert "on this GPU" in fitness.time_text(candidate, [work], "vllm")
+    assert "on this CPU" in fitness.time_text(candidate, [work], "llama_cpp")
+    assert "3.0 GiB of GPU memory free" in fitness._memory(candidate, "transformers").detail
+    monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA GeForce")
+    assert "no time is given" in fitness.time_text(candidate, [work], "vllm")
+
+
 def test_prompts_with_one_beginning_are_counted_as_read_once() -> None:
     fresh = [estimate.measure_work(find_tasks(name)[0], RunOptions(limit=20)) for name in ("mini_exercises",)]
     assert 0 < fresh[0].fresh < fresh[0].read

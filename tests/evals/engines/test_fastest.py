@@ -11,6 +11,7 @@ from evals.run_folder import read_header
 from zoo import settings
 from zoo.cli import root
 from zoo.errors import ZooError
+from zoo.families import FAMILIES
 from zoo.registry import open_registry
 
 
@@ -71,10 +72,23 @@ def test_a_file_that_no_installed_engine_computes_is_refused(tmp_path: Path, mon
     def refuse(file: Path) -> None:
         raise ZooError(f"{file}: transformers ignores a tensor")
 
-    monkeypatch.setattr(fastest, "_is_installed", lambda name: name == "gguf")
+    monkeypatch.setattr(fastest, "_is_installed", lambda name: name in ("gguf", "transformers"))
     monkeypatch.setattr(gguf, "check_readable", refuse)
     with pytest.raises(ZooError, match="ignores a tensor"):
         fastest._engine_of_file(tmp_path / "model.gguf")
+
+
+def test_a_file_needs_no_library_to_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastest, "_is_installed", lambda _name: False)
+    assert fastest.pick_engine(FAMILIES["llama"], tmp_path / "model.gguf")[0] == "transformers"
+
+
+def test_the_usual_engine_of_a_file_is_llama_cpp_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastest, "_is_installed", lambda name: name == "llama-cpp-python")
+    assert fastest.usual_engine(FAMILIES["llama"], tmp_path / "model.gguf")[0] == "llama_cpp"
+    assert fastest.usual_engine(FAMILIES["llama"], None) == fastest.pick_engine(FAMILIES["llama"], None)
 
 
 @pytest.mark.parametrize(("family", "words"), [("bert", "is refused"), ("", "cannot be loaded")])
