@@ -133,7 +133,7 @@ def test_a_cell_comes_back_equal(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_cell_of_several_seeds_comes_back_as_their_runs(
-    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task, label = sampled_task(find_task("mini_exercises"), 0.2, 0.95), "tiny:1"
     with open_registry() as registry:
@@ -151,6 +151,8 @@ def test_a_cell_of_several_seeds_comes_back_as_their_runs(
         assert combined(registry) == before
         lines = [read_results(registry.results(each.run)) for each in taken]
     assert len(taken) == 3 and all(each.published for each in taken)
+    assert root.run(["eval", "import", str(tmp_path / form)]) == 0
+    assert capsys.readouterr().out.count("3 seeds together (320 of 320 prompts are ours)") >= 2
     assert sorted(map(by_draw, lines), key=str) == sorted((by_draw(run.results) for run in done), key=str)
 
 
