@@ -156,7 +156,8 @@ def import_(paths: tuple[Path, ...], model: str | None, as_json: bool) -> None:
             prompts = "prompts not in the file" if run.same is None else f"{run.same} of {run.asked} prompts are ours"
             prompts += "" if run.published else "; a part of the task, so not published"
             column = f"{run.column.rpartition(' ')[0]} {score.metric}"
-            rows.append((run.model, column, value, f"run {run.run[:12]} ({prompts})"))
+            source = f"run {run.run[:12]}" if score.seeds == 1 else f"{score.seeds} seeds together"
+            rows.append((run.model, column, value, f"{source} ({prompts})"))
     table(rows)
     for path, new in kept.items():
         models = len({row.model for row in reported[path]})

@@ -166,7 +166,7 @@ def _cell(
         results = tuple(tuple(read_run(registry, header.id)) for header in runs)
     except ZooError:  # the scores stay; a format that needs samples says that they are gone
         results = ()
-    questions, why, place = _questions(registry, runs[0])
+    questions, why, place = questions_of(runs[0])
     metrics = [runs[0].protocol["metric"], *(score.metric for score in scores)]
     scores.sort(key=lambda score: (metrics.index(score.metric), score.subset != "all", score.subset))
     checkpoint = None
@@ -182,7 +182,7 @@ def _cell(
     )  # fmt: skip
 
 
-def _questions(registry: Registry, header: Run) -> tuple[dict[str, Question], str, dict[str, str]]:
+def questions_of(header: Run) -> tuple[dict[str, Question], str, dict[str, str]]:
     """What each sample asked, why that is not known, and where the evaluation set is on the hub."""
     from evals.datasets import load
 

@@ -118,8 +118,9 @@ def _results(
     metrics = {metric: _share(result) for metric, result in results.items()}
     lines = [_line(name, sample, draw, rows, metrics, own) for (sample, draw, _), rows in samples.items()]
     for mine in unscored:
-        text = str(mine.get("text", ""))
-        lines.append(own_line(mine, "", sample=str(mine["sample"]), draw=int(mine["draw"]), text=text))
+        said = {name: str(mine.get(name) or "") for name in ("text", "thought")}
+        answer = None if mine.get("answer") is None else str(mine["answer"])
+        lines.append(own_line(mine, "", sample=str(mine["sample"]), draw=int(mine["draw"]), answer=answer, **said))
     names = dict.fromkeys(metric for line in lines for metric in line.metrics)
     shared = tuple(metric for metric in names if all(metric in line.metrics for line in lines if not line.fault))
     if not shared:

@@ -128,6 +128,7 @@ def _line(task: str, sample: dict[str, Any], own: dict[str, Any]) -> SampleLine:
         mine = sample["metadata"][OWN]
         pairs = tuple((str(context), str(part)) for context, part in mine["pairs"])
         fields |= {"asked": pairs, "sample": str(sample["id"]), "draw": int(mine["draw"]), "thought": thought}
+        fields |= {"answer": str(mine["answer"])} if mine.get("answer") is not None else {}
         return own_line(mine, str(own["protocol"]["metric"]), **fields)
     metrics = {name: value for scorer, score in scores.items() for name, value in _values(scorer, score["value"])}
     fault = str((sample.get("error") or {}).get("message") or "")

@@ -50,10 +50,11 @@ def write_every_eval_ever(cell: ExportedCell, folder: Path, now: int) -> list[Pa
                 rows += 1
                 file.write(data)
         unscored = [
-            {**own_result(header, result), "sample": result.sample, "draw": result.draw, "text": result.text}
+            {**own_result(header, result), "sample": result.sample, "draw": result.draw, "text": result.text,
+             "answer": result.answer, "thought": result.thought}
             for header, result in cell.lines
             if result.score is None
-        ]
+        ]  # fmt: skip
         record["detailed_evaluation_results"] = {
             "format": "jsonl", "file_path": (place / samples.name).as_posix(), "hash_algorithm": "sha256",
             "checksum": seen.hexdigest(), "total_rows": rows,

@@ -152,6 +152,8 @@ def _sample(
     usage = {"input_tokens": result.prompt_tokens, "output_tokens": result.tokens,
              "total_tokens": result.prompt_tokens + result.tokens}  # fmt: skip
     own = {**own_result(header, result), "draw": result.draw, "run": header.id, "pairs": question.pairs}
+    if result.score is None and result.answer is not None:
+        own["answer"] = result.answer  # what is not scored has no score to stand in
     values = result.metrics or ({cell.protocol.metric: result.score} if result.score is not None else {})
     choices = [part for _, part in question.pairs] if len(question.pairs) > 1 else None
     sample: dict[str, Any] = {

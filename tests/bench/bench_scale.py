@@ -27,6 +27,7 @@ VERSIONS, PART = 10, 4
 COMMANDS = {  # command -> what is wanted of it at the whole size
     "models list": "0.3 s", "models list --json": "0.3 s", "models list --all": "", "models list --all --json": "",
     "models list --all --limit 100 --page 3": "0.3 s", "models show model-00000": "0.3 s",
+    "models find --sort humaneval.low --limit 20": "1 s", "leaderboard --print --suite all --front parameters": "1 s",
     "models find --where humaneval.low>0.95": "", "models find --where arc_easy.acc_norm.n>10 --limit 100": "",
     "leaderboard --json --suite phi-1": "1 s, 300 MB", "leaderboard --print --suite phi-1": "1 s, 300 MB",
     "leaderboard --json --suite own": "", "leaderboard --print": "", "eval ranks arc_easy": "",

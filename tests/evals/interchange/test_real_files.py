@@ -27,14 +27,15 @@ def mean(results: TaskResults, metric: str) -> float:
     return sum(line.metrics[metric] for line in results.lines) / len(results.lines)
 
 
-@pytest.mark.parametrize("version", ["0.4.1", "0.4.2", "0.4.3", "0.4.5", "0.4.7", "0.4.13"])
+@pytest.mark.parametrize("version", ["0.4.0", "0.4.9", "0.4.1", "0.4.2", "0.4.3", "0.4.5", "0.4.7", "0.4.13"])
 def test_every_form_of_the_harness(version: str) -> None:
     folder = DATA / f"lm-eval-{version}"
     sums = read_all(folder)["sums"]
     (printed,) = [json.loads(path.read_text())["results"]["sums"] for path in folder.glob("results*.json")]
     for metric in ("acc", "acc_norm"):
         assert mean(sums, metric) == printed[f"{metric},none"]
-    assert (sums.tool, sums.model, len(sums.lines)) == ("lm-eval", "tiny", 8)
+    asked = 12 if version in ("0.4.0", "0.4.9") else 8
+    assert (sums.tool, sums.model, len(sums.lines)) == ("lm-eval", "tiny", asked)
     first = sums.lines[0]
     assert (first.sample, first.asked[1]) == ("sums/0", ("Question: What is 0 plus 1?\nAnswer:", " 2"))
     assert len(first.logprobs) == 3

@@ -1,22 +1,27 @@
 """Cells written in each tool's format and read again: the same scores, and the same lines to the field."""
 
+import itertools
 import json
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entries
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evals.chat import ChatShape, chat_task
-from evals.interchange.cells import select_cells
+from evals.interchange.cells import ExportedCell, questions_of, select_cells
 from evals.interchange.write import HUB, write_cells
 from evals.protocol import protocol, sampled_task
 from evals.records import Facts, Result, Run
 from evals.results.import_formats import read
 from evals.results.imported import import_results
 from evals.results.publish import publish
+from evals.results.publish import scores as run_scores
 from evals.run import FinishedRun
 from evals.run_folder import read_results
 from evals.stats.pass_at_k import pass_metrics
@@ -56,6 +61,13 @@ def made_run(folder: Path, task: Task, checkpoint: str, draws: int = 1, seed: in
                                          "verdict": "unscored", "text": "", "finish": "", "disputed": False}))  # fmt: skip
                 continue
             results.append(Result(**{"score": right, "verdict": "passed" if right else "timeout", **fields}))
+    return finished(folder, task, checkpoint, results, draws, seed)
+
+
+def finished(
+    folder: Path, task: Task, checkpoint: str, results: Sequence[Result], draws: int = 1, seed: int = 0
+) -> FinishedRun:
+    """A run with its header and its file of lines."""
     samples = list(task.samples())
     metrics = pass_metrics(task.metrics, draws)
     records = tuple(protocol(task, samples, metric) for metric in metrics)
@@ -121,7 +133,7 @@ def test_a_cell_comes_back_equal(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_cell_of_several_seeds_comes_back_as_their_runs(
-    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task, label = sampled_task(find_task("mini_exercises"), 0.2, 0.95), "tiny:1"
     with open_registry() as registry:
@@ -139,7 +151,72 @@ def test_a_cell_of_several_seeds_comes_back_as_their_runs(
         assert combined(registry) == before
         lines = [read_results(registry.results(each.run)) for each in taken]
     assert len(taken) == 3 and all(each.published for each in taken)
+    assert root.run(["eval", "import", str(tmp_path / form)]) == 0
+    assert capsys.readouterr().out.count("3 seeds together (320 of 320 prompts are ours)") >= 2
     assert sorted(map(by_draw, lines), key=str) == sorted((by_draw(run.results) for run in done), key=str)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+COUNTS = st.integers(0, 1 << 40)
+
+
+@st.composite
+def made_cells(draw: st.DrawFn) -> tuple[Task, int, dict[int, list[Result]]]:
+    """A task, the draws of a sample, and the lines of each seed's run, of which some are not scored."""
+    kind = draw(st.sampled_from(["code", "choices", "likelihood"]))
+    task = {"code": sampled_task(find_task("mini_exercises"), 0.2, 0.95), "choices": find_task("copa"),
+            "likelihood": find_task("humaneval_bpb")}[kind]  # fmt: skip
+    draws, seeds = draw(st.integers(1, 2)) if kind == "code" else 1, st.lists(st.integers(0, 99), unique=True)
+    samples = list(itertools.islice(task.samples(), 3))
+    values = st.floats(0, 50) if kind == "likelihood" else st.sampled_from([0.0, 1.0])
+    runs: dict[int, list[Result]] = {}
+    for seed in draw(seeds.filter(bool) if kind == "code" else st.just([0])):
+        runs[seed] = []
+        for sample, number in itertools.product(samples, range(draws)):
+            unscored = sample is not samples[0] and draw(st.integers(0, 3)) == 0
+            metrics = {name: draw(values) for name in task.metrics}
+            verdicts = (
+                ["unscored"] if unscored else ["read"] if kind == "likelihood" else ["passed", "timeout", "error"]
+            )
+            fields: dict[str, Any] = {"sample": sample.id, "draw": number, "cluster": sample.cluster}
+            fields |= {"verdict": draw(st.sampled_from(verdicts)), "seconds": draw(st.floats(0, 1e6))}
+            fields |= {"detail": "not run" if unscored else draw(TEXTS), "tokens": draw(COUNTS)}
+            fields |= {
+                "prompt_tokens": draw(COUNTS),
+                "truncated": draw(COUNTS),
+                "finish": draw(st.sampled_from(["", "stop"])),
+            }
+            if kind == "code":
+                fields |= {"text": draw(TEXTS), "answer": draw(st.none() | TEXTS), "thought": draw(TEXTS)}
+                fields |= {"disputed": draw(st.booleans()), "unfinished": draw(st.booleans())}
+            elif not unscored:
+                fields["logprobs"] = tuple(draw(st.floats(-1e9, 0)) for _ in task.pairs(sample) if task.pairs)
+            bare = kind == "code" and draw(st.booleans())
+            given = {} if unscored else {"score": metrics[task.metrics[0]], "metrics": {} if bare else metrics}
+            runs[seed].append(Result(**{"score": None, **fields, **given}))
+    return task, draws, runs
+
+
+@settings(max_examples=25)
+@given(made_cells())
+def test_any_lines_come_back_equal(made: tuple[Task, int, dict[int, list[Result]]]) -> None:
+    task, draws, runs = made
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done = [finished(folder / "runs", task, "ab" * 32, lines, draws, seed) for seed, lines in runs.items()]
+        questions, why, place = questions_of(done[0].header)
+        assert not why
+        cell = ExportedCell(
+            label="tiny:1", checkpoint=None, scores=tuple(run_scores(done[0])), columns={},
+            protocol=done[0].protocols[0], headers=tuple(run.header for run in done),
+            results=tuple(tuple(run.results) for run in done), questions=questions, **place,
+        )  # fmt: skip
+        for form in FORMS:
+            write_cells([cell], folder / form, form, NOW)
+            with open_registry() as registry:
+                taken = import_results(registry, read(folder / form), None, folder / "again" / form)  # type: ignore[arg-type]
+            lines = [read_results(folder / "again" / form / each.run / "results.jsonl") for each in taken]
+            assert sorted(map(by_draw, lines), key=str) == sorted((by_draw(run.results) for run in done), key=str), form
 
 
 def by_draw(lines: Iterable[Result]) -> dict[tuple[str, int], Result]:
