@@ -29,6 +29,7 @@ from zoo import published
 from zoo.errors import ZooError, unknown
 from zoo.metrics import metric_of
 from zoo.published import PublishedModel
+from zoo.published.reported_here import load_reported
 from zoo.records import Checkpoint, ProtocolRecord, Record, Reported, Score
 from zoo.registry import Registry
 
@@ -142,7 +143,7 @@ def calibrate(registry: Registry, checkpoint: Checkpoint, model: str = "") -> Ca
     match = _named(model, checkpoint) if model else recognise(registry, checkpoint)
     if match is None:
         return None
-    rows = published.by_model()[match[0].model]
+    rows = [*published.by_model()[match[0].model], *(row for row in load_reported() if row.model in match[0].names)]
     measured = _measured(registry, checkpoint)
     stored = _stored_as(registry, checkpoint)
     pairs = [_pair(ours, row, stored) for row in rows for ours in _columns(measured, row)]

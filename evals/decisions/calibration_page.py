@@ -1,12 +1,17 @@
 """Writes calibrations as lines of a table, as one sentence, and as the page docs/calibration.md."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from evals.decisions.calibration import Calibration, CalibrationRow
+from evals.decisions.cli.comparing import points
 from zoo.cli.output import NONE, share_cell
 
-COLUMNS = ("OURS", "SCORE [95%]", "THEIRS", "OURS - THEIRS [95%]", "VERDICT", "WHY", "SOURCE")
+COLUMNS = ("OURS", "VERDICT", "SCORE [95%]", "THEIRS", "OURS - THEIRS [95%]", "WHY", "SOURCE")
+MARKS = re.compile(r"([\\|\[\]<])")  # of Markdown: a name or a source may come from a file that was imported
+ADDRESS = ":/?#&=%@+,;~"  # what an address keeps as it is
 INTRO = """# Calibration
 
 Can this harness be trusted? Each row below is a score that was measured here, beside a number that others published of
@@ -38,12 +43,10 @@ def fields(row: CalibrationRow) -> tuple[str, ...]:
     if row.differs:
         gap = f"{100 * (row.value - row.theirs):+.1f}"
     elif row.difference is not None:
-        gap = "{:+.1f} [{:+.1f} to {:+.1f}]".format(
-            *(100 * end for end in (row.difference.value, row.difference.low, row.difference.high))
-        )
+        gap = points(row.difference)
     theirs = f"{'<' if row.bound else ''}{100 * row.theirs:.1f}" + (f" n={row.their_n}" if row.their_n else "")
     return (
-        row.column, share_cell(row.value, row.low, row.high, row.n), theirs, gap, row.verdict,
+        row.column, row.verdict, share_cell(row.value, row.low, row.high, row.n), theirs, gap,
         "; ".join((*row.differs, *row.notes)) or NONE, row.source,
     )  # fmt: skip
 
@@ -77,8 +80,8 @@ def markdown(calibrations: Sequence[Calibration]) -> str:
         parts.append(f"## {identity(calibration)}\n")
         lines = [_line([name.capitalize() for name in COLUMNS]), _line(["---"] * len(COLUMNS))]
         for row in calibration.rows:
-            *cells, source = (cell.replace("|", "\\|") for cell in fields(row))
-            lines.append(_line([*cells, f"[{source}]({row.address})"]))
+            *cells, source = (MARKS.sub(r"\\\1", cell) for cell in fields(row))
+            lines.append(_line([*cells, f"[{source}]({quote(row.address, ADDRESS)})"]))
         parts += ["\n".join(lines) + "\n", *([f"{text}\n"] if (text := unmeasured(calibration)) else [])]
     return "\n".join(parts)
 

@@ -13,7 +13,9 @@ from evals.decisions.calibration_page import INTRO, fields, markdown, summary
 from evals.stats.intervals import wilson
 from evals.stats.paired import unpaired_difference
 from tests.evals.decisions.conftest import right
+from zoo import published
 from zoo.cli.root import run as phizoo
+from zoo.published.reported_here import keep_reported
 from zoo.records import Checkpoint, File, Parent
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -73,7 +75,7 @@ def test_another_tool_is_another_protocol_with_what_differs(made_up: Any, smollm
     assert (same.verdict, same.theirs) == ("AGREES", pytest.approx(0.6692))
     assert (other.verdict, other.theirs) == ("another protocol", pytest.approx(0.663))
     assert other.differs == ("lighteval's prompts and reading",)
-    assert fields(other)[3] == "-0.3"  # a bare gap: an interval would look like a test
+    assert fields(other)[4] == "-0.3"  # a bare gap: an interval would look like a test
 
 
 def test_other_shots_are_another_protocol(made_up: Any, smollm2: Checkpoint) -> None:
@@ -123,6 +125,20 @@ def test_the_page_has_every_row_with_its_source(made_up: Any, smollm2: Checkpoin
         assert f"({row.address}) |" in page
     assert summary([calibration]).startswith("1 published number under the same protocol: 1 AGREES, 0 NOT RESOLVED")
     assert summary([calibration]).endswith("1 more of another protocol, without a verdict.")
+
+
+def test_numbers_that_a_user_took_in_are_held_too_and_stay_text_on_the_page(made_up: Any, smollm2: Checkpoint) -> None:
+    row = replace(
+        published.by_model()[SMOLLM2][1], value=56.0, source="a [b](c) | d <e>", address="https://example.org/a)|b"
+    )
+    assert (row.benchmark, row.protocol) == ("arc_easy", "accuracy (lm-eval, acc)")
+    keep_reported([row], "a board")
+    calibration = measure(made_up, smollm2, 0.55, 2376, "arc_easy@lm-eval")
+    assert [(one.theirs, one.verdict) for one in calibration.rows] == [
+        (0.56, "AGREES"),
+        (pytest.approx(0.5412), "AGREES"),
+    ]
+    assert r"[a \[b\](c) \| d \<e>](https://example.org/a%29%7Cb) |" in markdown([calibration])
 
 
 def test_the_page_of_the_documentation_is_one_that_the_command_writes() -> None:
