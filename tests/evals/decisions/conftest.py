@@ -17,7 +17,7 @@ from zoo.registry import Registry, open_registry
 
 METRICS = {
     "humaneval@openai": "pass@1", "mbpp@lm-eval": "pass@1", "arc_easy@lm-eval": "acc", "arc_easy@lm-eval-quick3": "acc",
-    "piqa@lm-eval": "acc_norm", "gsm8k@lm-eval": "flexible-extract",
+    "piqa@lm-eval": "acc_norm", "gsm8k@lm-eval": "flexible-extract", "arc_challenge@lm-eval": "acc",
 }  # fmt: skip
 
 

@@ -84,6 +84,11 @@ def test_other_shots_are_another_protocol(made_up: Any, smollm2: Checkpoint) -> 
     assert ("0-shot there, 5-shot here",) in [row.differs for row in rows]
 
 
+def test_another_metric_is_another_protocol(made_up: Any, smollm2: Checkpoint) -> None:
+    (row,) = measure(made_up, smollm2, 0.28, 1172, "arc_challenge@lm-eval").rows
+    assert (row.verdict, row.differs) == ("another protocol", ("theirs is acc_norm, ours acc",))
+
+
 def test_a_part_of_the_questions_is_said_and_gives_way_to_the_whole(made_up: Any, smollm2: Checkpoint) -> None:
     (row,) = measure(made_up, smollm2, 0.55, 600, "arc_easy@lm-eval-quick3").rows
     assert row.verdict == "AGREES"

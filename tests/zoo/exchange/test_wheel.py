@@ -22,7 +22,9 @@ def write_wheel(folder: Path, *weights: str, version: str = "1.0") -> Path:
         archive.writestr("tiny_model/__init__.py", CODE)
         for name in weights:
             archive.writestr(name, gguf_bytes(*small()))
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-model\nVersion: {version}\n")
+        # a requirement that no index has: it is not fetched either
+        facts = f"Metadata-Version: 2.1\nName: tiny-model\nVersion: {version}\nRequires-Dist: is-nowhere\n"
+        archive.writestr(f"{info}/METADATA", facts)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
