@@ -91,7 +91,7 @@ def add(
     packaged = source.startswith("pip:")
     if (link or "://" in source or packaged) and (base or drop_code or convert or revision or (link and packaged)):
         options = "--base, --drop-code, --convert and --revision"
-        raise ZooError(f"{options} do not go with --link, an address or a package; leave them out")
+        raise ZooError(f"{options} do not go with --link or an address, nor with a package; leave them out")
     with open_registry() as registry:
         record = _about(registry, recipe, parents, datasets, about)
         if link or "://" in source:
