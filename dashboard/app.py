@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.cli import PASSWORD
 from dashboard.server import PUBLIC
-from dashboard.views import compare, health, leaderboard, model, playground, samples, scale, talk
+from dashboard.views import calibration, compare, health, leaderboard, model, playground, samples, scale, talk
 from dashboard.views.style import STYLE
 from zoo.errors import ZooError
 
@@ -47,6 +47,7 @@ def main() -> None:
         "model": st.Page(model.page, title="Model", url_path="model"),
         "samples": st.Page(samples.page, title="Samples", url_path="samples"),
         "scale": st.Page(scale.page, title="Scale", url_path="scale"),
+        "calibration": st.Page(calibration.page, title="Calibration", url_path="calibration"),
         "talk": st.Page(talk.page, title="Talk", url_path="talk"),
         "playground": st.Page(playground.page, title="Try", url_path="try"),
         "health": st.Page(health.page, title="Health", url_path="health"),

@@ -165,13 +165,14 @@ def _plan(
     from evals.cli.doctor import print_findings
     from zoo.exchange.huggingface import plan_import
     from zoo.exchange.sources import resolve_source
+    from zoo.exchange.wheel import SCHEME
 
     resolved, revision = resolve_source(source)
     here = Path(resolved).expanduser().exists()
     try:
         candidate = find_candidate(resolved)
     except ZooError:
-        if here or resolved.startswith(("/", ".", "~")) or "/" not in resolved:
+        if here or resolved.startswith(("/", ".", "~")) or not ("/" in resolved or resolved.startswith(SCHEME)):
             raise
         candidate = None
     findings, label = [], name or (candidate.planned.label if candidate else "NAME")

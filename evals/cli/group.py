@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("evals.decisions.cli.gate:gate", "Hold a checkpoint against a policy of rules, for CI."),
     "cost": ("evals.decisions.cli.cost:cost", "Show what the scores of a task cost, and the Pareto front."),
     "items": ("evals.decisions.cli.items:items", "Show which samples of a task decide, and which look mislabelled."),
+    "calibration": (
+        "evals.decisions.cli.calibration:calibration",
+        "Hold scores of published models against their published numbers.",
+    ),
     "ranks": ("evals.cli.rank:ranks", "Rank the checkpoints of a task, or combine their seeds into one number."),
     "code": ("evals.cli.code:code", "Run a file of completions and print pass@k with its interval."),
     "rescore": ("evals.cli.rescore:rescore", "Score a run's saved texts under another protocol of its task."),

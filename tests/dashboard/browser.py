@@ -23,7 +23,7 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage"),
 )
-PAGES = ("Leaderboard", "Compare", "Model", "Samples", "Scale", "Talk", "Try", "Health")
+PAGES = ("Leaderboard", "Compare", "Model", "Samples", "Scale", "Calibration", "Talk", "Try", "Health")
 SLOW_MS = 60_000  # for a machine that does other things meanwhile; nothing here measures time
 
 NEEDS_CHROMIUM = [

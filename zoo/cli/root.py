@@ -32,7 +32,10 @@ GROUPS: dict[str, tuple[str, str]] = {
     "serve": ("evals.cli.serve:serve", "Serve a checkpoint over an OpenAI-compatible address."),
     "doctor": ("evals.cli.doctor:doctor", "Check what this machine can run and how to fix what is missing."),
     "completion": ("zoo.cli.completion:completion", "Print the shell script that completes commands and names."),
-    "quickstart": ("zoo.cli.quickstart:quickstart", "Run data, training, evaluation and leaderboard on two CPU cores."),
+    "quickstart": (
+        "zoo.cli.quickstart:quickstart",
+        "Score a real model, then make, train and compare Phi models, on two CPU cores.",
+    ),
 }
 
 

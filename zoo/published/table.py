@@ -29,6 +29,7 @@ WIDE = (
     "gemma3_it",
     "smollm2_360m",
     "smollm2_135m",
+    "smollm2_135m_it",
     "qwen25",
     "qwen25_it",
     "openllm_v2",

@@ -15,7 +15,10 @@ from zoo.digest import digest
 from zoo.records import Checkpoint, ProtocolRecord
 from zoo.registry import Registry, open_registry
 
-METRICS = {"humaneval@openai": "pass@1", "mbpp@lm-eval": "pass@1", "arc_easy@lm-eval": "acc"}
+METRICS = {
+    "humaneval@openai": "pass@1", "mbpp@lm-eval": "pass@1", "arc_easy@lm-eval": "acc", "arc_easy@lm-eval-quick3": "acc",
+    "piqa@lm-eval": "acc_norm", "gsm8k@lm-eval": "flexible-extract", "arc_challenge@lm-eval": "acc",
+}  # fmt: skip
 
 
 class MadeUpZoo:
@@ -24,19 +27,17 @@ class MadeUpZoo:
     def __init__(self, registry: Registry, folder: Path) -> None:
         self.registry, self.folder = registry, folder
 
-    def checkpoint(self, name: str, recipe: dict[str, Any] | None = None) -> Checkpoint:
-        """A checkpoint without files, made by a recipe."""
+    def checkpoint(self, name: str, recipe: dict[str, Any] | None = None, **facts: Any) -> Checkpoint:
+        """A checkpoint without files, made by a recipe; other facts of its record as given."""
         known = [row for row in self.registry.list() if row.name == name]
         if known:
             return known[0]
-        return self.registry.enter(
-            Checkpoint(
-                name=name, version=0, digest=digest(name), files=(), architecture={}, parameters=1, context_tokens=64,
-                prompt_style="completion", training_tokens=None, recipe_digest=digest(recipe) if recipe else None,
-                parents=(), datasets=(), licence="unknown", created="2026-01-01T00:00:00Z", source="",
-            ),
-            recipe,
+        record = Checkpoint(
+            name=name, version=0, digest=digest(name), files=(), architecture={}, parameters=1, context_tokens=64,
+            prompt_style="completion", training_tokens=None, recipe_digest=digest(recipe) if recipe else None,
+            parents=(), datasets=(), licence="unknown", created="2026-01-01T00:00:00Z", source="",
         )  # fmt: skip
+        return self.registry.enter(msgspec.structs.replace(record, **facts), recipe)
 
     def score(
         self, name: str, scores: Sequence[float | None], spec: str = "arc_easy@lm-eval",
@@ -46,8 +47,8 @@ class MadeUpZoo:
         checkpoint = self.checkpoint(name, recipe)
         task, metric = find_task(spec), METRICS[spec]
         record = ProtocolRecord(
-            task=task.name, task_version=task.version, name=task.protocol, metric=metric, shots=0, prompt="",
-            prompts_sha256="0" * 64, samples=len(scores), decoding={},
+            task=task.name, task_version=task.version, name=task.protocol, metric=metric, prompt="",
+            shots=changes.get("shots", 0), prompts_sha256="0" * 64, samples=len(scores), decoding={},
         )  # fmt: skip
         results = tuple(
             Result(
