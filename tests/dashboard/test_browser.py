@@ -82,10 +82,14 @@ def test_a_sort_is_in_the_address_and_leaves_the_table_where_it_is(page: Any, ad
     models(page)
     page.locator("th.reported").first.locator("button.sort").click()
     page.locator('th.reported[aria-sort="descending"]').wait_for()
+    page.wait_for_function("() => location.search.includes('sort=')")
+    settled(page)
     assert reported(page)[:2] == ["GPT-4", "WizardCoder"]
     assert "sort=" in page.url and page.get_by_text("Pinned models").count() == 0  # no box of filters opens
     page.locator('th.reported[aria-sort="descending"] button.sort').click()
     page.locator('th.reported[aria-sort="ascending"]').wait_for()
+    page.wait_for_function("() => location.search.includes('ascending=')")
+    settled(page)
     assert reported(page)[0] == "CodeGen2-1B"
     page.goto(page.url)
     page.locator('th.reported[aria-sort="ascending"]').wait_for()
