@@ -190,6 +190,17 @@ def test_a_missing_zoo_is_said(page: Any, tmp_path: Path) -> None:
         page.goto("about:blank")  # a page whose server has ended reports every refused connection
 
 
+def test_the_end_of_the_server_is_said(chromium: Any, tmp_path: Path) -> None:
+    opened = chromium.new_page()  # its console has every refused connection
+    with serving(tmp_path) as address:
+        opened.goto(f"{address}/health")
+        settled(opened)
+        opened.get_by_text("This machine's folder has no runs.").wait_for()
+        assert opened.get_by_text("server has ended").count() == 0
+    opened.get_by_text("The page's server has ended.").wait_for(timeout=SLOW_MS)
+    opened.close()
+
+
 def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) -> None:
     searches = [
         "codex",
