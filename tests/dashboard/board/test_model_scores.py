@@ -21,10 +21,10 @@ def test_neighbours_are_of_the_same_size_and_column(made: SimpleNamespace) -> No
 def test_a_line_has_rank_interval_neighbours_and_its_source_and_no_live_markup(made: SimpleNamespace) -> None:
     hostile = "<img src=x>"
     board = build_board(
-        reported=[made.reported(hostile, 40.0, source=hostile), made.reported("low", 5.0, source=hostile)]
+        reported=[made.reported(hostile, 40.0, source=hostile), made.reported(f"low{hostile}", 5.0, source=hostile)]
     )
     row = next(row for row in board.rows if row.label == hostile)
     page = score_lines(board, row, [(column, row.cells[column.key]) for column in board.columns])
     assert "<img" not in page and page.count("<tr>") == 2
-    assert "#1 of 2" in page and "low 5.0" in page and "--v:40.0%" in page
+    assert "#1 of 2" in page and "low&lt;img src=x&gt; 5.0" in page and "--v:40.0%" in page
     assert 'href="https://arxiv.org/abs/2306.11644v2"' in page and ">evidence</a>" in page
