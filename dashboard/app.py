@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.cli import PASSWORD
 from dashboard.server import PUBLIC
 from dashboard.views import calibration, compare, health, leaderboard, model, playground, samples, scale, talk
-from dashboard.views.style import STYLE
+from dashboard.views.style import STYLE, watch_server
 from zoo.errors import ZooError
 
 WRONG_SECONDS = 1.0  # delay after a wrong password
@@ -55,6 +55,7 @@ def main() -> None:
     st.session_state["pages"] = pages
     current = st.navigation(list(pages.values()), position="top")
     st.set_page_config(page_title=f"{getattr(current, 'title', '')} · phi-zoo")  # a bare import has no page
+    watch_server()
     try:
         current.run()
     except ZooError as error:

@@ -33,7 +33,10 @@ export default function (component) {
     });
     table.tHead.addEventListener("click", (event) => {
       const button = event.target.closest("button.sort");
-      if (button) { button.classList.add("busy"); root.send("sorted", button.dataset.sort); }
+      if (!button) return;
+      sortTable(table, button); // what is drawn at once; all rows follow from the server
+      button.classList.add("busy");
+      root.send("sorted", button.dataset.sort);
     });
   });
   scroll.querySelectorAll(".wide").forEach((wide) => {

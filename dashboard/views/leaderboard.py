@@ -35,9 +35,9 @@ def page() -> None:
     subset = st.query_params.get("subset", "all")
     board = style.load_board(cast(Subset, subset if subset in get_args(Subset) else "all"))
     view, problems = question.read_view(board)
-    shown = select(board, view)
     whole = st.query_params.get("rows") == "all"  # a row may have its only number in a column that is left out
-    blocks = make_blocks(shown, view, every_row=whole, every_column=whole)
+    key = f"{view!r} {board.subset} {whole} {source.stamp()!r}"
+    shown, blocks = _arrange(key, board, view, whole)
     waiting.empty()
     if missing := source.missing_zoo():
         st.warning(style.text(missing))
@@ -48,10 +48,23 @@ def page() -> None:
         explain_empty(board, view)
         return
     show_answer(board, view, blocks)
-    show_blocks(shown, view, blocks)
+    show_blocks(key, shown, view, blocks)
     show_notes(view, blocks)
     if cell := st.query_params.get("cell", ""):
         evidence.open_cell(board, cell)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _arrange(key: str, _board: Board, _view: View, whole: bool) -> tuple[Board, Blocks]:
+    """The view's rows and blocks, kept: to open a cell draws the same table again. key: what names them."""
+    shown = select(_board, _view)
+    return shown, make_blocks(shown, _view, every_row=whole, every_column=whole)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _render(key: str, number: int, _shown: Board, _blocks: Blocks, _view: View) -> str:
+    rows = _blocks.reported.rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
+    return render_blocks(_shown, _blocks, _view, rows, ticks=True)
 
 
 def show_answer(board: Board, view: View, blocks: Blocks) -> None:
@@ -81,13 +94,13 @@ def open_compare(labels: list[str]) -> None:
     st.switch_page(pages["compare"], query_params=[*(("with", label) for label in labels[:-1]), ("than", labels[-1])])
 
 
-def show_blocks(shown: Board, view: View, blocks: Blocks) -> None:
+def show_blocks(key: str, shown: Board, view: View, blocks: Blocks) -> None:
     """Draws the key, the two blocks, and the buttons that unfold what they leave out."""
     st.html(f'<div class="phizoo-key">{KEY}</div>')
     rows = blocks.reported.rows
     pages = -(-len(rows) // PAGE_ROWS)
     number = style.pick_page(pages, f"{len(rows):,} reported models", "page") if pages > 1 else 1
-    markup = render_blocks(shown, blocks, view, rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS], ticks=True)
+    markup = _render(key, number, shown, blocks, view)
     style.show_board(markup, "board", on_opened_change=open_cell, on_sorted_change=partial(sort_column, view),
                      on_chosen_change=lambda: None)  # fmt: skip
     if chosen := st.session_state["board"].get("chosen"):

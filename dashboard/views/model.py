@@ -1,21 +1,18 @@
 """The page of one model: facts, scores, lineage, files, recipe, training curve, and code to load it."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.board import benchmarks, facts
-from dashboard.board.cells import Board, Cell, Column, Row, cell_text
-from dashboard.board.html_table import protocol_words
+from dashboard.board.cells import Board, Row, cell_text
+from dashboard.board.model_scores import score_lines
 from dashboard.data import lineage, source
 from dashboard.escape import cut, html
 from dashboard.views import style
 from zoo.cli.output import NONE, bytes_text, count
 from zoo.errors import ZooError
 from zoo.exchange.card import model_card
-from zoo.metrics import metric_of
 from zoo.records import Checkpoint
 from zoo.visible import plain
 
@@ -54,6 +51,9 @@ def show_own(board: Board, row: Row, registry: "Registry") -> None:
     with st.container(horizontal=True):
         st.page_link(pages["compare"], label="Compare with its parent", query_params={"with": row.label})
         st.page_link(pages["playground"], label="Try it", query_params={"model": row.label})
+        runs = [cell.run for cell in row.cells.values() if cell.run]
+        if runs and "samples" in pages:
+            st.page_link(pages["samples"], label="Read its samples", query_params={"run": runs[0]})
     show_facts(checkpoint, row.unique_tokens)
     st.subheader("Scores", anchor=False)
     show_scores(board, row)
@@ -100,11 +100,11 @@ def show_scores(board: Board, row: Row) -> None:
         st.info(f"No score yet. Measure the first: `phizoo eval run {row.name} --task humaneval`")
         return
     main = [(column, cell) for column, cell in cells if column.main]
-    st.html(score_lines(row, main or cells))
+    st.html(score_lines(board, row, main or cells))
     second = [pair for pair in cells if pair not in main] if main else []
     if second:
         with st.expander(f"Second metrics ({len(second)})"):
-            st.html(score_lines(row, second))
+            st.html(score_lines(board, row, second))
     scores = [
         {
             "benchmark": benchmarks.title_of(column.benchmark), "score": cell_text(cell),
@@ -114,27 +114,6 @@ def show_scores(board: Board, row: Row) -> None:
         for column, cell in cells
     ]  # fmt: skip
     style.show_exports(scores, "scores")
-
-
-def score_lines(row: Row, cells: Sequence[tuple[Column, Cell]]) -> str:
-    """A model's scores as an HTML table whose last field links to what each rests on."""
-    lines = []
-    for column, cell in cells:
-        evidence = f"./?{urlencode({'suite': 'all', 'cell': f'{row.key}~{column.key}'})}"
-        links = [f'<a href="{html(evidence)}" target="_self">evidence</a>']
-        if cell.run:
-            links.append(f'<a href="./samples?{urlencode({"run": cell.run})}" target="_self">samples</a>')
-        if cell.address.startswith("https://"):
-            links.append(f'<a href="{html(cell.address)}" rel="noreferrer">{html(cut(cell.source, 60))} ↗</a>')
-        mark = "●" if cell.origin == "measured" else "◇"
-        protocol = html(cut(protocol_words(column), 40))
-        metric = html(cut(column.metric, 24)) + metric_of(column.metric).mark
-        lines.append(
-            f'<tr><th scope="row">{mark} {html(benchmarks.title_of(column.benchmark))}</th><td>{protocol}</td>'
-            f"<td>{metric}</td><td>{html(cell_text(cell))}</td><td>{' · '.join(links)}</td></tr>"
-        )
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Benchmark", "Protocol", "Metric", "Score", "Rests on"))
-    return f'<table class="phizoo-rows"><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def loading_snippets(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:

@@ -44,7 +44,8 @@ def read_view(board: Board) -> tuple[View, list[str]]:
             problems.append(f"{error}. Left out of this view.")
     view, _ = address.read(kept, board)
     try:
-        select(board, view)
+        if view.where:
+            select(board, view)
     except ZooError as error:
         problems.append(f"{error}. Left out of this view.")
         view, _ = address.read({key: values for key, values in kept.items() if key != "where"}, board)

@@ -51,6 +51,15 @@ _link = st.components.v2.component(
 )  # fmt: skip
 
 
+_watch = st.components.v2.component("phizoo_watch", html="<i hidden></i>", js=read_asset("watch.js"))
+
+
+def watch_server() -> None:
+    """Lets the page say so when its server has ended; draws nothing while it runs."""
+    with st.container(key="watch"):
+        _watch(key="watch-server")
+
+
 def show_comparison(markup: str, key: str, on_press: Callable[[], None]) -> Any:
     """Draws a comparison's table; calls `on_press` when one of its buttons is pressed."""
     return _comparison(data={"html": markup}, key=key, on_pressed_change=on_press)

@@ -82,10 +82,14 @@ def test_a_sort_is_in_the_address_and_leaves_the_table_where_it_is(page: Any, ad
     models(page)
     page.locator("th.reported").first.locator("button.sort").click()
     page.locator('th.reported[aria-sort="descending"]').wait_for()
+    page.wait_for_function("() => location.search.includes('sort=')")
+    settled(page)
     assert reported(page)[:2] == ["GPT-4", "WizardCoder"]
     assert "sort=" in page.url and page.get_by_text("Pinned models").count() == 0  # no box of filters opens
     page.locator('th.reported[aria-sort="descending"] button.sort').click()
     page.locator('th.reported[aria-sort="ascending"]').wait_for()
+    page.wait_for_function("() => location.search.includes('ascending=')")
+    settled(page)
     assert reported(page)[0] == "CodeGen2-1B"
     page.goto(page.url)
     page.locator('th.reported[aria-sort="ascending"]').wait_for()
@@ -184,6 +188,17 @@ def test_a_missing_zoo_is_said(page: Any, tmp_path: Path) -> None:
         page.get_by_text(f"No zoo at {tmp_path}").wait_for()
         page.get_by_text("phizoo quickstart").first.wait_for()
         page.goto("about:blank")  # a page whose server has ended reports every refused connection
+
+
+def test_the_end_of_the_server_is_said(chromium: Any, tmp_path: Path) -> None:
+    opened = chromium.new_page()  # its console has every refused connection
+    with serving(tmp_path) as address:
+        opened.goto(f"{address}/health")
+        settled(opened)
+        opened.get_by_text("This machine's folder has no runs.").wait_for()
+        assert opened.get_by_text("server has ended").count() == 0
+    opened.get_by_text("The page's server has ended.").wait_for(timeout=SLOW_MS)
+    opened.close()
 
 
 def test_ten_sessions_at_once_see_their_own_view(chromium: Any, address: str) -> None:

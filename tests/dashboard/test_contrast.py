@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from dashboard import charts
 from dashboard.board.html_table import read_asset
 
 LEAST = {"span": 3.0, "span-derived": 3.0, "measured": 4.5, "reported": 4.5, "ink": 4.5, "muted": 4.5, "warn": 4.5}
@@ -28,3 +29,9 @@ def test_graphics_have_three_to_one_and_texts_four_and_a_half(theme: str, name: 
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block[1]))
     assert contrast(colours[name], colours["ground"]) >= LEAST[name]
     assert contrast(colours[name], colours["band"]) >= LEAST[name] - 0.3
+
+
+def test_the_charts_texts_and_marks_are_seen_on_both_grounds() -> None:
+    for dark, ground in ((False, "#ffffff"), (True, "#12161c")):
+        assert contrast(charts.INK[dark], ground) >= 4.5
+        assert all(contrast(colour, ground) >= 3.0 for colour in (charts.MEASURED, charts.REPORTED, charts.GREY))

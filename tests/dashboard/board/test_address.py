@@ -46,6 +46,9 @@ def test_every_parameter_reaches_the_view(whole: Board) -> None:
 def test_keys_do_as_well_as_printed_names(whole: Board) -> None:
     view, _ = address.read(address.parameters(f"?sort={whole.columns[0].key}&pin={whole.rows[0].key}"), whole)
     assert (view.sort, view.pinned) == (whole.columns[0].key, (whole.rows[0].key,))
+    column = next(column for column in whole.columns if column.main)
+    view, _ = address.read({"sort": [column.benchmark]}, whole)
+    assert next(one.benchmark for one in whole.columns if one.key == view.sort) == column.benchmark
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,13 @@ def test_pairs_hold_after_holm_over_all_of_them(four: Any) -> None:
     assert matrix.cell(0, 1, matrix.table[0][1]) == "+1.0"
 
 
+def test_equal_scores_differ_by_plus_zero_in_both_directions(made_up: Any) -> None:
+    for name in ("one", "two"):
+        made_up.score(name, [1.0, 0.0] * 50)
+    (matrix,) = all_pairs(made_up.registry, ())
+    assert [matrix.cell(n, 1 - n, matrix.table[n][1 - n]) for n in (0, 1)] == ["+0.0", "+0.0"]
+
+
 def test_it_is_exported_and_printed(four: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for ending in (".csv", ".md", ".json"):
         assert (
