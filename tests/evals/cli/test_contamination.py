@@ -188,6 +188,7 @@ def test_a_leaked_question_is_found_in_text(name: str, sample: int, leak: str) -
 def few(monkeypatch: pytest.MonkeyPatch) -> Task:
     """The first 12 questions of arc_easy, as the whole task."""
     import evals.asked
+    import evals.results.measure
     import evals.results.task_of_run  # before the patch, or it keeps the patched function for later tests
     import evals.suites
     import evals.tasks
@@ -195,6 +196,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Task:
     whole = task("arc_easy")
     first = msgspec.structs.replace(whole, samples=lambda: list(whole.samples())[:12], size=12)
     monkeypatch.setattr(evals.tasks, "task", lambda spec: first)
+    monkeypatch.setattr(evals.results.measure, "find_task", lambda spec: first)
     for module in (evals.suites, evals.asked):
         monkeypatch.setattr(module, "find_tasks", lambda spec: [first])
     return first
