@@ -165,8 +165,8 @@ def check(database: Database, store: Store, writing: bool) -> None:
         if reason and read_mark(store) is not None:  # another process has marked it meanwhile, and written there
             check(database, store, writing)
             return
-    elif action == "renew" and not (fit := measure(database, store)).is_good():
-        reason = f"is a copy, as this database is, but they do not fit: {fit}; if they belong together: {ADOPT}"
+    elif action == "renew":
+        reason = _renew_fault(database, store)
     if reason:
         raise ZooError(f"{shown(store.url)} does not belong to {shown(database.url)}: it {reason}")
     if writing and action == "record":
@@ -185,7 +185,8 @@ def report(database: Database, store: Store, adopting: bool = False) -> PairRepo
     try:
         pair = look(database, store)
         action, reason = judge(pair)
-        reason = _claim_fault(database, store) if action == "claim" else reason
+        if action in ("claim", "renew"):
+            reason = (_claim_fault if action == "claim" else _renew_fault)(database, store)
         if reason:
             fault = f"{shown(store.url)} does not belong to {shown(database.url)}: it {reason.partition('; ')[0]}"
     except ZooError as error:
@@ -220,6 +221,14 @@ def _claim_fault(database: Database, store: Store) -> str:
     if not fit.stored and store.entry_objects():
         return "holds only what was pushed there; set PHIZOO_STORE to another folder"
     return ""
+
+
+def _renew_fault(database: Database, store: Store) -> str:
+    """Why a copied database may not take a copied store for its own; "" if it may."""
+    fit = measure(database, store)
+    if fit.is_good():
+        return ""
+    return f"is a copy, as this database is, but they do not fit: {fit}; if they belong together: {ADOPT}"
 
 
 def measure(database: Database, store: Store) -> Fit:

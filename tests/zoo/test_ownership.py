@@ -242,3 +242,22 @@ def test_a_mark_that_cannot_be_read_is_one_line(teams: Path) -> None:
             registry.gc()
         ownership.report(registry.database, registry.unchecked_store, adopting=True)
         assert registry.verify() == []
+
+
+def test_a_copied_home_that_no_longer_fits_is_adopted(
+    tmp_path: Path, made: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most checkpoints of the copy were removed before anything wrote to its store."""
+    with open_registry(f"sqlite:///{tmp_path / 'a' / 'zoo.db'}", str(tmp_path / "a" / "store")) as registry:
+        for number in range(4):
+            registry.add(made.phi(tmp_path / f"m{number}", number), f"m{number}")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{tmp_path / 'b' / 'zoo.db'}")
+    monkeypatch.setenv("PHIZOO_STORE", str(tmp_path / "b" / "store"))
+    for number in range(3):
+        assert root.run(["models", "remove", f"m{number}:1"]) == 0
+    assert root.run(["models", "verify"]) == 2
+    assert root.run(["models", "adopt"]) == 2
+    assert "they do not fit" in capsys.readouterr().err
+    assert root.run(["models", "adopt", "--yes"]) == 0
+    assert root.run(["models", "verify"]) == 0
