@@ -5,6 +5,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from zoo.cli.output import NONE
 from zoo.visible import plain
 
 TableRows = Sequence[Mapping[str, object]]
+WEB_ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w./%~@:+=&?#-]*)?", re.ASCII)  # a field that is one is shown as a link
 
 
 def _text(value: object) -> str:
@@ -58,6 +60,8 @@ def html_table(rows: TableRows) -> str:
 
     def field(name: str, value: object) -> str:
         text = html(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _text(value))
+        if WEB_ADDRESS.fullmatch(_text(value)):
+            text = f'<a href="{text}" rel="noreferrer" aria-label="open {text}">open ↗</a>'
         if name == first:
             return f'<th scope="row">{text}</th>'
         names = [*(["number"] if name in numbers else []), *(["empty"] if text in ("", NONE) else [])]

@@ -25,8 +25,7 @@ def page() -> None:
     for place, calibration in enumerate(calibrations):
         st.subheader(style.text(identity(calibration)), anchor=False)
         rows = table_rows(calibration)
-        link = st.column_config.LinkColumn("address", display_text="open")
-        st.dataframe(rows, hide_index=True, column_config={"address": link}, key=f"calibration-{place}")
+        style.show_table(rows, f"Calibration of {calibration.checkpoint}")
         style.show_exports(rows, f"calibration-{place}")
         if text := unmeasured(calibration):
             st.caption(style.text(text))

@@ -27,7 +27,7 @@ PAGES = {
     "leaderboard": "", "everything": "?suite=all", "code": "?suite=code&size=500M&licence=permissive&licence=unknown",
     "cell": "", "model": "model", "model-published": "model?name=phi-1", "compare": "compare", "flip": "compare",
     "samples": "samples", "scale": "scale", "scale-all": "scale?beside=all", "talk": "talk", "try": "try",
-    "health": "health",
+    "health": "health", "calibration": "calibration",
 }  # fmt: skip
 MINIS = ("phi-1-small-mini-unfiltered", "phi-1-small-mini-base", "phi-1-small-mini")
 SIZES = {"larger-268m": 268_000_000, "small-135m": 135_000_000} | dict.fromkeys(MINIS, 1_250_000)

@@ -55,3 +55,16 @@ def test_html_escapes_and_names_each_field_for_a_phone() -> None:
     assert page.count('class="number" data-label="n">164<') == 2
     assert 'class="number empty" data-label="low">–<' in page and 'class="empty" data-label="p">–<' in page
     assert table_files.html_table([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "is_link"),
+    [
+        ("https://arxiv.org/abs/2306.11644", True), ("https://a.org", True), ("javascript:alert(1)", False),
+        ("https://a.org/\"onmouseover='x'", False), ("see https://a.org", False), ("http://a.org", False),
+    ],
+)  # fmt: skip
+def test_only_a_plain_web_address_is_a_link(address: str, is_link: bool) -> None:
+    table = table_files.html_table([{"model": "m", "address": address}])
+    assert ("<a href=" in table) == is_link
+    assert '"onmouseover' not in table
