@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from zoo.admission.plain_file import open_plain
 from zoo.admission.safetensors_header import BITS, Tensor, read_header
 from zoo.errors import ZooError
-from zoo.plain_file import open_plain
 from zoo.records import Checkpoint, Record
 
 if TYPE_CHECKING:

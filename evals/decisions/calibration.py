@@ -27,6 +27,7 @@ from evals.stats.summary import derive_summary, not_comparable
 from evals.tasks import TASKS, benchmark_of
 from zoo import published
 from zoo.errors import ZooError, unknown
+from zoo.lineage import with_ancestors
 from zoo.metrics import metric_of
 from zoo.published import PublishedModel
 from zoo.published.reported_here import load_reported
@@ -163,6 +164,10 @@ def recognise(registry: Registry, checkpoint: Checkpoint) -> tuple[PublishedMode
     A name counts where it is one published model's alone, with its number of parameters. A checkpoint that was
     converted from another (dequantised, say) is the same model.
     """
+    return next(filter(None, map(_recognise_form, _same_model(registry, checkpoint))), None)
+
+
+def _recognise_form(checkpoint: Checkpoint) -> tuple[PublishedModel, str] | None:
     names = {"its source": HUB.sub("", checkpoint.source).partition("@")[0]}
     for file in checkpoint.files:
         if file.path.endswith(".gguf"):
@@ -174,17 +179,17 @@ def recognise(registry: Registry, checkpoint: Checkpoint) -> tuple[PublishedMode
         candidates = [exact] if exact else list(models.values())
         if len(candidates) == 1 and candidates[0].model in published.by_model() and _fits(candidates[0], checkpoint):
             return candidates[0], by
-    for parent in checkpoint.parents:
-        if parent.relation == "convert" and (origin := _find(registry, parent.digest)):
-            return recognise(registry, origin)
     return None
 
 
-def _find(registry: Registry, digest: str) -> Checkpoint | None:
-    try:
-        return registry.get(digest)
-    except ZooError:  # pulled from a zoo that has it
-        return None
+def _same_model(registry: Registry, checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+    """A checkpoint and what it was converted from, nearest first: one model in several forms."""
+    line, _ = with_ancestors(registry, checkpoint)
+    forms = {checkpoint.digest}
+    for member in line:
+        if member.digest in forms:
+            forms |= {parent.digest for parent in member.parents if parent.relation == "convert"}
+            yield member
 
 
 def _short(name: str) -> str:
@@ -217,13 +222,11 @@ def _named(name: str, checkpoint: Checkpoint) -> tuple[PublishedModel, str]:
 
 def _stored_as(registry: Registry, checkpoint: Checkpoint) -> str:
     """How coarsely its weights are stored, or were before they were converted; empty: as they were trained."""
-    if checkpoint.quantisation:
-        return f"our file is {checkpoint.quantisation}"
-    for parent in checkpoint.parents:
-        origin = _find(registry, parent.digest) if parent.relation == "convert" else None
-        if origin is not None and origin.quantisation:
-            return f"our weights were {origin.quantisation} before"
-    return ""
+    stored = next((form for form in _same_model(registry, checkpoint) if form.quantisation), None)
+    if stored is None:
+        return ""
+    is_own = stored is checkpoint
+    return f"our file is {stored.quantisation}" if is_own else f"our weights were {stored.quantisation} before"
 
 
 def _measured(registry: Registry, checkpoint: Checkpoint) -> list[OwnScore]:

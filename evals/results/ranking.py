@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from evals.results.choice import by_setting, chosen_scores, samples_of
 from evals.results.compare import scores_by_protocol, shared_samples
-from evals.results.recipe_runs import read_models, seedless_keys
+from evals.results.recipe_runs import read_models, recipe_seed, seedless_keys
 from evals.stats.paired_ranks import PairedRanks, paired_ranks
 from evals.stats.power import Effective, Resolution, draws_needed, observed, resolution, samples_needed, weakest
 from evals.stats.ranks import Rank, merit_span, ranks
@@ -278,7 +278,8 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
         return "a recipe is not recorded, so nothing shows that only the seed differs"
     if len(set(read_models(registry, checkpoints, most=None).values())) == 1:
         return ""
-    first, *others = [seedless_keys(registry.recipe(str(checkpoint.recipe_digest))) for checkpoint in checkpoints]
+    recipes = [registry.recipe(str(checkpoint.recipe_digest)) for checkpoint in checkpoints]
+    first, *others = map(seedless_keys, recipes)
     for checkpoint, recipe in zip(checkpoints[1:], others, strict=True):
         for key in sorted(first.keys() | recipe.keys()):
             if first.get(key) != recipe.get(key):
@@ -287,9 +288,12 @@ def _check_recipes(registry: Registry, checkpoints: Sequence[Checkpoint]) -> str
                     f"{str(first.get(key))[:40]} and {str(recipe.get(key))[:40]}; compare them: "
                     f"phizoo eval compare {checkpoints[0].label} {checkpoint.label}"
                 )
+    if any(recipe_seed(recipe) is None for recipe in recipes):
+        return "no seed is recorded in a recipe, so nothing shows that only the seed differs"
+    labels = ", ".join(checkpoint.label for checkpoint in checkpoints)
     raise ZooError(
-        f"{', '.join(checkpoint.label for checkpoint in checkpoints)} have one recipe and no seed in it, or other data "
-        f"or parents, so they are no seeds of one run. Look: phizoo models show {checkpoints[1].label}"
+        f"{labels} have one recipe, but other data or parents, so they are no seeds of one run. "
+        f"Look: phizoo models show {checkpoints[1].label}"
     )
 
 

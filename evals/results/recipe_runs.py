@@ -10,6 +10,7 @@ from typing import Any
 from zoo.db.datasets import read_recipe
 from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.lineage import with_ancestors
 from zoo.records import Checkpoint
 from zoo.registry import Registry
 
@@ -62,26 +63,21 @@ def _model(registry: Registry, checkpoint: Checkpoint, model_of: Callable[[Check
 def recipe_seed(recipe: Any) -> int | None:
     """The first seed in a recipe, that of its training; None without one.
 
-    >>> recipe_seed({"training": {"steps": 10, "seed": 2}}), recipe_seed({"model": "x"})
-    (2, None)
+    >>> recipe_seed({"training": {"steps": 10, "seed": 2}}), recipe_seed({"model": "x"}), recipe_seed({"seed": "two"})
+    (2, None, None)
     """
     if not isinstance(recipe, dict):
         return None
-    if "seed" in recipe:
+    if type(recipe.get("seed")) is int:
         return int(recipe["seed"])
     return next((seed for inner in recipe.values() if (seed := recipe_seed(inner)) is not None), None)
 
 
 def seeds_of(registry: Registry, checkpoint: Checkpoint) -> tuple[int, ...]:
-    """The seeds that made a checkpoint: its own, and those of its parents in this zoo; 0 where none is recorded."""
-    recipe = registry.recipe(checkpoint.recipe_digest) if checkpoint.recipe_digest else None
-    seeds = [recipe_seed(recipe) or 0]
-    for parent in checkpoint.parents:
-        try:
-            seeds += seeds_of(registry, registry.get(parent.digest))
-        except ZooError:  # its parent is not in this zoo
-            continue
-    return tuple(seeds)
+    """The seeds that made a checkpoint: its own, and those of its ancestors in this zoo; 0 where none is recorded."""
+    line, _ = with_ancestors(registry, checkpoint)
+    recipes = (registry.recipe(each.recipe_digest) if each.recipe_digest else None for each in line)
+    return tuple(recipe_seed(recipe) or 0 for recipe in recipes)
 
 
 def seedless_keys(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo.admission.chat_template import check_template
+from zoo.admission.plain_file import open_plain
 from zoo.errors import ZooError, nearest
 from zoo.families import ACCEPTED, check_family
 from zoo.jsonl import parse_json
-from zoo.plain_file import open_plain
 from zoo.shape import read_shape
 
 RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))

@@ -20,11 +20,11 @@ from zoo.admission.chat_template import check_template
 from zoo.admission.config import CODE_KEYS, check_config, check_json, check_values, read_json
 from zoo.admission.file_kind import forbidden_kind
 from zoo.admission.gguf import inspect_gguf, refuse_part
+from zoo.admission.plain_file import open_inside, open_plain
 from zoo.admission.safetensors_header import Header, only_nan, read_header
 from zoo.admission.template_files import template_digest
 from zoo.admission.tensors import check_tensors
 from zoo.errors import ZooError
-from zoo.plain_file import open_inside, open_plain
 
 FILES = 2_000
 TEXT_BYTES = 64_000_000

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, NamedTuple
 from zoo.admission import gate
 from zoo.admission.complete import check_complete
 from zoo.admission.gguf import inspect_gguf
+from zoo.admission.plain_file import open_inside, open_plain
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
-from zoo.plain_file import open_inside, open_plain
 from zoo.progress import progress
 from zoo.records import File
 from zoo.store.store import Advance, copy_hashed

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from zoo.admission.plain_file import open_plain
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json
-from zoo.plain_file import open_plain
 from zoo.visible import plain
 
 JSON_BYTES = 1 << 30  # of one JSON file; a log of 14,042 samples with their prompts has about 100 MB

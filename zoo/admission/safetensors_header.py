@@ -16,9 +16,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from zoo.admission.plain_file import open_plain
 from zoo.errors import ZooError
 from zoo.jsonl import parse_json
-from zoo.plain_file import open_plain
 
 HEADER_BYTES = 10_000_000  # phi-2 needs 50 kB; the specification's 100 MB would invite attacks
 TENSORS = 100_000

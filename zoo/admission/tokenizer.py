@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.admission.plain_file import open_plain
 from zoo.admission.tokenizer_files import read_byte_pairs, read_sentencepiece
 from zoo.admission.tokenizer_steps import find_fault, find_patterns, growth_letters
 from zoo.errors import ZooError
-from zoo.plain_file import open_plain
 from zoo.safe_path import isolated
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"

@@ -9,8 +9,8 @@ from typing import Any
 
 from zoo.admission import gate
 from zoo.admission.config import read_json
+from zoo.admission.plain_file import open_inside
 from zoo.errors import ZooError
-from zoo.plain_file import open_inside
 from zoo.store.store import copy_hashed
 
 VOCABULARY = "tokenizer.json"

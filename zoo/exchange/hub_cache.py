@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from zoo.admission import gate
+from zoo.admission.plain_file import open_plain
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import ZooError
 from zoo.exchange.hub import COMMIT, REPOSITORY, HubFile, Snapshot, select_files
 from zoo.jsonl import parse_json
-from zoo.plain_file import open_plain
 from zoo.store.store import copy_hashed
 
 FOLDER = re.compile(r"models--([A-Za-z0-9][\w.\-]*?)--([A-Za-z0-9][\w.\-]*)")

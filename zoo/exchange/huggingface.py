@@ -12,6 +12,7 @@ import msgspec
 from zoo import settings
 from zoo.admission import gate
 from zoo.admission.config import read_json
+from zoo.admission.plain_file import open_inside
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle, wheel
@@ -19,7 +20,6 @@ from zoo.exchange.card import model_card
 from zoo.exchange.gguf import import_gguf
 from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
-from zoo.plain_file import open_inside
 from zoo.published.phi_variants import VARIANTS, Variant, legacy_format
 from zoo.records import About, Checkpoint, validate_name
 from zoo.store.store import copy_hashed

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zoo.admission.plain_file import open_plain
 from zoo.admission.safetensors_header import BITS, Header, Tensor, read_header
 from zoo.digest import CHUNK_BYTES
 from zoo.errors import ZooError
-from zoo.plain_file import open_plain
 from zoo.published.phi_variants import legacy_format
 from zoo.shape import read_shape
 

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
+from zoo.admission.plain_file import open_plain
 from zoo.digest import CHUNK_BYTES, SHA256
 from zoo.errors import UnreachableError, ZooError
 from zoo.lock import lock_file
-from zoo.plain_file import open_plain
 from zoo.records import File
 
 ROOM_BYTES = 16 << 20

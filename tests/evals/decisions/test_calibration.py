@@ -115,6 +115,9 @@ def test_a_converted_checkpoint_is_its_parents_model(made_up: Any, smollm2: Chec
     parents = (Parent(digest=smollm2.digest, relation="convert"),)
     (row,) = measure(made_up, enter(made_up, "fp32", parents=parents), 0.55, 2376, "arc_easy@lm-eval").rows
     assert row.notes == ("our weights were Q4_1 before",)
+    again = (Parent(digest=made_up.registry.get("fp32").digest, relation="convert"),)
+    (row,) = measure(made_up, enter(made_up, "bf16", parents=again), 0.55, 2376, "arc_easy@lm-eval").rows
+    assert row.notes == ("our weights were Q4_1 before",)
     assert (
         recognise(made_up.registry, enter(made_up, "tuned", parents=(replace(parents[0], relation="finetune"),)))
         is None

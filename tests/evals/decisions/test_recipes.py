@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from evals.decisions.recipes import compare_recipes
+from evals.results.recipe_runs import seeds_of
 from zoo.cli.root import run as phizoo
+from zoo.digest import digest
 from zoo.errors import ZooError
+from zoo.records import Parent
 
 
 def real_recipe(letter: str, seed: int, steps: int) -> dict[str, Any]:
@@ -45,6 +48,21 @@ def test_the_checkpoints_of_a_recipe_are_those_that_differ_by_seed(recipes: Any)
     assert row.difference.n == 200
     assert row.difference.value == pytest.approx(row.first - row.second)
     assert row.p_holm == row.difference.p < 0.05
+
+
+def test_seeds_are_those_of_the_ancestors_too_and_a_circle_of_records_ends(made_up: Any) -> None:
+    base = made_up.checkpoint("base", real_recipe("base", 1, 5))
+    tuned = made_up.checkpoint(
+        "tuned", real_recipe("tuned", 2, 5), parents=(Parent(digest=base.digest, relation="finetune"),)
+    )
+    assert seeds_of(made_up.registry, tuned) == (2, 1)
+    circle = [
+        made_up.checkpoint(
+            name, real_recipe(name, seed, 5), parents=(Parent(digest=digest(other), relation="finetune"),)
+        )
+        for name, other, seed in (("x", "y", 3), ("y", "x", 4))
+    ]
+    assert [seeds_of(made_up.registry, each) for each in circle] == [(3, 4), (4, 3)]
 
 
 def test_one_seed_compares_checkpoints_and_says_so(recipes: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from evals.records import Facts, Result, Run
 from evals.results.publish import publish
 from evals.run import FinishedRun
 from zoo.cli import root
-from zoo.records import About, ProtocolRecord
+from zoo.records import About, Parent, ProtocolRecord
 from zoo.registry import Registry, open_registry
 
 RECORD = ProtocolRecord(
@@ -204,6 +204,10 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
             recipe = {"lr": 1e-3, "overrides": [f"train.seed={seed}"], "train": {"seed": seed}}
             scored(registry, tiny_phi, f"s{seed}", row(right), tmp_path, recipe=recipe)
         scored(registry, tiny_phi, "other", row(100), tmp_path, recipe={"lr": 2e-3, "train": {"seed": 0}})
+        for name in ("bare", "bare-2"):
+            scored(registry, tiny_phi, name, row(100), tmp_path, recipe={"lr": 1e-3})
+        origin = (Parent(digest=registry.get("bare").digest, relation="finetune"),)
+        scored(registry, tiny_phi, "tuned", row(100), tmp_path, recipe=recipe, parents=origin)
     assert root.run(["eval", "ranks", "--seeds", "s0", "s1", "s2", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     told = one["combined"]
@@ -212,6 +216,10 @@ def test_seeds_of_one_recipe_combine_and_others_are_refused(
     assert told["low"] < told["value"] < told["high"]
     assert root.run(["eval", "ranks", "--seeds", "s0", "other"]) == 2
     assert "differ by more than the seed: lr is 0.001 and 0.002" in capsys.readouterr().err
+    assert root.run(["eval", "ranks", "--seeds", "s0", "tuned"]) == 2
+    assert "s0:1, tuned:1 have one recipe, but other data or parents" in capsys.readouterr().err
+    assert root.run(["eval", "ranks", "--seeds", "bare", "bare-2"]) == 0
+    assert "no seed is recorded in a recipe" in capsys.readouterr().out
     assert root.run(["eval", "ranks", "--seeds", "s0"]) == 2
     assert "no two runs of s0:1 share a protocol" in capsys.readouterr().err
 

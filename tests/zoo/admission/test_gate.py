@@ -320,7 +320,7 @@ def test_the_stores_own_folder_and_one_handed_over_may_be_of_hard_links(tmp_path
 
 
 def test_a_folder_swapped_for_a_symlink_is_not_followed(tmp_path: Path) -> None:
-    from zoo.plain_file import open_inside
+    from zoo.admission.plain_file import open_inside
 
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "x.txt").write_text("secret")
