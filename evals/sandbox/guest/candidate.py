@@ -33,6 +33,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 MODULE = "solution"  # not __main__: main blocks must not run
 FILE = "/tmp/solution.py"  # the value of __file__; no such file exists  # noqa: S108
 DEEP = 30_000  # calls while a result is written
+MOST_LISTS = 200_000  # in a deep result
 TEXT = 500  # characters of an exception's message
 TEXTS = frozenset((str, bool, type(None)))
 _loads, _write, _read, _pack = marshal.loads, os.write, os.read, struct.pack
@@ -49,7 +50,34 @@ _encode = _C.c_make_encoder(None, _refuse, _C.encode_basestring, None, ":", ",",
 
 
 def _dumps(value: Any) -> bytes:
-    return "".join(_encode(value, 0)).encode("utf-8", "surrogatepass")
+    """JSON; of a tree that is too deep for C (Python 3.12: 1,500 lists) a zero byte and the tree's lists, flat."""
+    try:
+        return "".join(_encode(value, 0)).encode("utf-8", "surrogatepass")
+    except RecursionError:
+        return b"\0" + "".join(_encode(_flat(value), 0)).encode("utf-8", "surrogatepass")
+
+
+def _flat(tree: Any) -> list[Any]:
+    """The lists of a tree, each before those in it, which are there as [place]. Raises TypeError for other containers.
+
+    >>> _flat([1, [2, [3]], [4]])
+    [[1, [1], [2]], [2, [3]], [4], [3]]
+    """
+    rows, places = [tree], 0
+    for at, row in enumerate(rows):  # it grows
+        rows[at] = made = []
+        for part in row:
+            if type(part) is list:
+                places += 1
+                if places > MOST_LISTS:  # of a list that holds itself there is no end
+                    raise TypeError("too large a tree")
+                rows.append(part)
+                made.append([places])
+            elif type(part) in (dict, tuple):
+                raise TypeError("not a tree of lists")
+            else:
+                made.append(part)
+    return rows
 
 
 class Ended(BaseException):
@@ -232,9 +260,12 @@ class Session:
         try:
             if (not watched or type(result) in (int, str, float)) and plain_inside(result) and not self.around.any():
                 changes = graph.changes() if graph.before else []
-                if not changes:
-                    return b"v", _dumps(result)
-                return b"t", _dumps([result, changes, *self.around.taken()])
+                try:
+                    if not changes:
+                        return b"v", _dumps(result)
+                    return b"t", _dumps([result, changes, *self.around.taken()])
+                except TypeError:  # deep, and not of lists alone: as a tree
+                    graph.written = set()
             tree = graph.write(result, watched)
             return b"t", _dumps([tree, graph.changes(), *self.around.taken()])
         except Exception:

@@ -240,9 +240,15 @@ INTEGER, NAN = "i", "N"  # a large integer; a number that is not one, which has 
 BY_TAG = {kind.tag: kind for kind in (*KINDS.values(), *RARE.values(), NUMPY_SCALAR)}
 
 
+def module_of(kind: type) -> str:
+    """The module under which programs know a class; Python 3.13 defines paths in a part of pathlib."""
+    module = kind.__module__
+    return "pathlib" if type(module) is str and module == "pathlib._local" else module
+
+
 def rare(value: Any, kind: type) -> Kind | None:
     """The kind of a value of a class outside builtins and collections; None if it has none."""
-    module, name = kind.__module__, kind.__qualname__
+    module, name = module_of(kind), kind.__qualname__
     if module not in sys.modules:
         return None
     if module == "numpy" and isinstance(value, _named("numpy", "generic")) and value.dtype.kind in "biufcSUMm":

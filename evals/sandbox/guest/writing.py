@@ -6,7 +6,17 @@ import operator
 import sys
 from typing import Any
 
-from evals.sandbox.guest.kinds import INTEGER, KINDS, MOST_BITS, NAN, SMALL, RefusedValue, base_kind, rare
+from evals.sandbox.guest.kinds import (
+    INTEGER,
+    KINDS,
+    MOST_BITS,
+    NAN,
+    SMALL,
+    RefusedValue,
+    base_kind,
+    module_of,
+    rare,
+)
 from evals.sandbox.guest.standins import NUMBER, VALUES, number_of, special_names
 from evals.sandbox.guest.table import CLASS_MODULES, NumberTable, is_pythons, references, unchanged
 
@@ -117,7 +127,7 @@ class TreeWriter(NumberTable):
         name = kind.__name__
         if name in self.shared and self.shared[name] is kind:
             return ["G", name]
-        module, name = kind.__module__, kind.__qualname__
+        module, name = module_of(kind), kind.__qualname__
         usual = module in CLASS_MODULES or (issubclass(kind, BaseException) and is_pythons(module))
         if usual and getattr(sys.modules.get(module), name, None) is kind:
             return ["T", module, name]
