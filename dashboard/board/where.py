@@ -8,6 +8,7 @@ that benchmark has such a cell, measured or reported; `origin = measured` leaves
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 from dashboard.board.cells import Board, Row
 from dashboard.board.facts import UNKNOWN
@@ -29,7 +30,7 @@ def matching(board: Board, condition: str) -> frozenset[str]:
     """The keys of the rows that satisfy a condition. Raises ZooError for a bad one, with the nearest known field."""
     benchmarks = sorted({column.benchmark for column in board.columns})
     parsed = parse_condition(condition, Resolve(_nothing_here, _nothing_here, lambda: benchmarks), fields=FIELDS)
-    with sqlite3.connect(":memory:") as rows:
+    with closing(sqlite3.connect(":memory:")) as rows:
         names = (*FIELDS.numbers, *FIELDS.texts)
         rows.execute(f"CREATE TABLE checkpoints (digest TEXT, {', '.join(names)})")
         marks = ", ".join("?" * (len(names) + 1))

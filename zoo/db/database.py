@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,6 +126,15 @@ def translate_error(error: Exception, url: str) -> Exception:
     return DatabaseError(text)
 
 
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = wal")
+
+
+def _read_schema(connection: sqlite3.Connection) -> None:
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 class SqliteDatabase:
     """SQLite through one connection that is kept open, shared by threads in turns."""
 
@@ -140,17 +149,12 @@ class SqliteDatabase:
             if not self.file.name:
                 return self._open(":memory:")
             if not self.readonly:
-                connection = self._open(str(self.file))
-                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                    connection.execute("PRAGMA journal_mode = wal")
-                return connection
+                return self._open(str(self.file), _begin_wal)
             quoted = urllib.parse.quote(os.fsencode(self.file.absolute()))
             if self.url.endswith(UNTOUCHED) and not self.file.with_name(f"{self.file.name}-wal").exists():
                 return self._open_frozen(quoted)  # nobody writes there, and reading makes no side files
             try:
-                connection = self._open(f"file:{quoted}?mode=ro")
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                return connection
+                return self._open(f"file:{quoted}?mode=ro", _read_schema)
             except sqlite3.OperationalError:
                 # WAL needs its side files; if none can be made, nobody here writes: read the file as immutable.
                 return self._open_frozen(quoted)
@@ -162,12 +166,18 @@ class SqliteDatabase:
         self._frozen = (stat.st_mtime_ns, stat.st_size)
         return self._open(f"file:{quoted}?immutable=1")
 
-    def _open(self, path: str) -> sqlite3.Connection:
+    def _open(self, path: str, begin: Callable[[sqlite3.Connection], object] = lambda _: None) -> sqlite3.Connection:
+        """A connection on which `begin` went well; where it does not, the connection is closed again."""
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=path.startswith("file:"),
             cached_statements=256,
         )  # fmt: skip
-        connection.execute("PRAGMA synchronous = full")
+        try:
+            connection.execute("PRAGMA synchronous = full")
+            begin(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     @property
