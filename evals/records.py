@@ -4,6 +4,7 @@ A Result's score is 0..1 (of a metric that is no share: 0 or more), or None for 
 the sandbox); it is never a silent 0. A text in which no answer is found scores 0, with `answer` None.
 """
 
+from collections.abc import Generator
 from typing import Any, Literal
 
 import msgspec
@@ -111,6 +112,19 @@ class Generation(Record, frozen=True, kw_only=True):
     thought: str = ""
     thought_tokens: int = 0
     unfinished: bool = False
+
+
+class StreamEnd(Record, frozen=True, kw_only=True):
+    """How a streamed text ended ("stop", "length", or a server's own word), and how many tokens were written.
+
+    "" and None: the endpoint does not say.
+    """
+
+    finish: str = ""
+    tokens: int | None = None
+
+
+TextStream = Generator[str, None, StreamEnd]  # the pieces of one text
 
 
 class ChoiceRequest(Record, frozen=True, kw_only=True):

@@ -5,11 +5,12 @@ The text stays text: nothing here or on the page runs it or renders it as HTML.
 
 import queue
 import threading
+import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from evals.chat import ChatShape, folder_template, render_messages
 from evals.engines import transformers_local
@@ -17,12 +18,15 @@ from evals.engines.http import openai
 from evals.engines.http.endpoint import Limits, NoAnswer, Refused, check_url
 from evals.engines.local.rows import is_out_of_memory
 from evals.engines.transformers_local import TransformersLocal
-from evals.records import Decoding, GenerateRequest, Message
+from evals.records import Decoding, GenerateRequest, Message, StreamEnd, TextStream
 from evals.scoring.thought import THINK, SplitText, ThoughtPlan, find_opened, find_tags, split_thought
 from zoo.api_key import belongs
 from zoo.errors import ZooError
+from zoo.records import Record
+from zoo.visible import plain
 
 KEY = "PHIZOO_API_KEY"  # the only key that the page sends, and only to the server of PHIZOO_API_URL
+WAKE_SECONDS = 0.2  # so often the page looks whether the reader has stopped it
 PATIENCE = Limits(tries=1, timeout_seconds=60)
 EXAMPLES: dict[str, str] = tomllib.loads(Path(__file__).with_name("examples.toml").read_text(encoding="utf-8"))
 
@@ -61,7 +65,7 @@ def render_chat(folder: Path, request: GenerateRequest) -> GenerateRequest:
         raise ZooError("this checkpoint has no chat template: it is a base model; ask it as a completion")
     prompt, tags = render_messages(template, ChatShape(), request.messages), find_tags(template.text)
     plan = ThoughtPlan(tags, find_opened(prompt, tags, request.messages[-1].content))
-    return msgspec.structs.replace(request, prompt=prompt, thought=plan)
+    return replace(request, prompt=prompt, thought=plan)
 
 
 def split_answer(text: str, request: GenerateRequest) -> SplitText:
@@ -77,7 +81,7 @@ def open_checkpoint(folder: Path) -> TransformersLocal:
     return engine
 
 
-def stream_from_server(url: str, model: str, request: GenerateRequest) -> Iterator[str]:
+def stream_from_server(url: str, model: str, request: GenerateRequest) -> TextStream:
     """The text that an OpenAI-compatible server streams.
 
     model   its name there; empty where the server has only one
@@ -87,7 +91,7 @@ def stream_from_server(url: str, model: str, request: GenerateRequest) -> Iterat
     keys = (KEY,) if belongs(KEY, url) else ()
     engine = openai.connect(None, url=url, model=model, limits=PATIENCE, keys=keys)
     try:
-        yield from engine.stream(request)
+        return (yield from engine.stream(request))
     except Refused as error:
         raise ZooError(f"{url} refuses the request: {error}") from None
     except NoAnswer as error:
@@ -105,14 +109,24 @@ def explain(error: Exception) -> ZooError:
     return ZooError(f"the engine failed: {type(error).__name__}: {error}")
 
 
-def side_by_side(streams: Sequence[Iterator[str]]) -> Iterator[tuple[int, str | ZooError]]:
-    """The pieces of several streams as they come: (number of the stream, the piece or the error that ended it)."""
-    waiting: queue.Queue[tuple[int, str | ZooError | None]] = queue.Queue()
+Piece = str | StreamEnd | ZooError  # of a text: its next part, how it ended, or the error that ended it
 
-    def pump(number: int, stream: Iterator[str]) -> None:
+
+def side_by_side(streams: Sequence[TextStream]) -> Generator[tuple[int, Piece], None, None]:
+    """The pieces of several streams as they come, by the stream's number; an empty one where none came for a while.
+
+    Closing this iterator ends the streams: each writes no more than the token that it is at.
+    """
+    waiting: queue.Queue[tuple[int, Piece | None]] = queue.Queue()
+    closed = threading.Event()
+
+    def pump(number: int, stream: TextStream) -> None:
         try:
-            for piece in stream:
-                waiting.put((number, piece))
+            while not closed.is_set():
+                waiting.put((number, next(stream)))
+            stream.close()
+        except StopIteration as ended:
+            waiting.put((number, ended.value))
         except Exception as error:  # a fault ends its own side, not the page
             waiting.put((number, explain(error)))
         finally:
@@ -121,9 +135,66 @@ def side_by_side(streams: Sequence[Iterator[str]]) -> Iterator[tuple[int, str | 
     for number, stream in enumerate(streams):
         threading.Thread(target=pump, args=(number, stream), daemon=True).start()
     running = len(streams)
-    while running:
-        number, piece = waiting.get()
-        if piece is None:
-            running -= 1
-        else:
-            yield number, piece
+    try:
+        while running:
+            try:
+                number, piece = waiting.get(timeout=WAKE_SECONDS)
+            except queue.Empty:
+                yield 0, ""
+                continue
+            if piece is None:
+                running -= 1
+            else:
+                yield number, piece
+    finally:
+        closed.set()
+
+
+class Written(Record, frozen=True, kw_only=True):
+    """One side's text so far, for as long as its request was answered.
+
+    end      how it ended; None while it is written, or where the reader stopped it
+    fault    the error that ended it
+    seconds  from the request to the last piece, after loading
+    """
+
+    text: str = ""
+    end: StreamEnd | None = None
+    fault: str = ""
+    seconds: float = 0.0
+
+    def add(self, piece: Piece, began: float) -> "Written":
+        """The text with the next piece, which came now."""
+        seconds = time.monotonic() - began
+        if isinstance(piece, str):
+            return replace(self, text=self.text + piece, seconds=seconds if piece else self.seconds)
+        if isinstance(piece, StreamEnd):
+            return replace(self, end=piece, seconds=seconds)
+        return replace(self, fault=str(piece))
+
+
+def ending_text(written: Written, most: int) -> str:
+    """Why a text ended, its tokens (characters, where they are not counted) and the seconds that it took.
+
+    most  the tokens that were asked for
+
+    >>> ending_text(Written(text="ab", end=StreamEnd(finish="length", tokens=12), seconds=4), 12)
+    'Ended by the limit of 12 tokens · 12 tokens in 4.0 s, 3.0 a second, after loading'
+    >>> ending_text(Written(text="ab", seconds=4), 12)
+    'Stopped by you · 2 characters in 4.0 s, after loading'
+    """
+    end = written.end
+    if end is None:
+        why = "Stopped by you"
+    elif end.finish == "length":
+        early = end.tokens is not None and end.tokens < most
+        why = f"Ended before {most:,} tokens, where the context or the server's own limit is reached" if early else ""
+        why = why or f"Ended by the limit of {most:,} tokens"
+    elif end.finish in ("stop", ""):
+        why = "Ended by the model" if end.finish else "Ended; the server does not say why"
+    else:
+        why = f"Ended by the server: {plain(end.finish)[:40]}"
+    if end is None or end.tokens is None:
+        return f"{why} · {len(written.text):,} characters in {written.seconds:.1f} s, after loading"
+    rate = f", {end.tokens / written.seconds:.1f} a second" if written.seconds else ""
+    return f"{why} · {end.tokens:,} token{'s' * (end.tokens != 1)} in {written.seconds:.1f} s{rate}, after loading"

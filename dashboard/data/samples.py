@@ -51,11 +51,12 @@ class SampleFilter(Record, frozen=True):
 def first_words(question: str) -> str:
     """What a question asks, for a list: of a program's stub its docstring.
 
-    >>> first_words("def f(a):\\n    '''Adds one.\\n    Fast."), first_words("\\nHow to  start?\\nSo")
+    >>> first_words("def f(a):\\n    '''Adds one.'''\\n    return"), first_words("\\nHow to  start?\\nSo")
     ('Adds one.', 'How to start? So')
     """
     match = _DOCSTRING.search(question)
-    return " ".join((match[1] or match[2] if match else question).split())[:200]
+    text = (match[1] or match[2]).strip().rstrip("\"'") if match else question
+    return " ".join(text.split())[:200]
 
 
 def choice_text(result: Result, query: SampleQuery | None) -> str:

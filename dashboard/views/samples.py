@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FLAGGED, DIFFER, LIMIT = "flagged", "differ", "limit"
 NOT_STORED = "The results of this run are not stored in the zoo."
 MARKS = {"passed": "✓", "failed": "✗", "read": "≈", "timeout": "⏱", "error": "!", "unscored": "?"}
-HEIGHT = 620  # of the list, in pixels: the list scrolls, not the page
+ENDS = {"stop": "ended by the model or a stop string", "length": "cut at the token limit", "fault": "ended by a fault"}
+LIST = "samples-list"  # the key of the list
 
 
 def page() -> None:
@@ -207,7 +208,6 @@ def show_steps(results: tuple[Result, ...], passing: list[int], position: int) -
 
 def _step(name: str) -> None:
     st.query_params["sample"] = name
-    st.session_state["samples-list"] = st.session_state.get("samples-list", 0) + 1  # draws the list's mark anew
 
 
 def show_list(
@@ -221,30 +221,16 @@ def show_list(
         query = queries.get(result.sample)
         other = beside.get((result.sample, result.draw))
         marks = MARKS[result.verdict] + (MARKS[other.verdict] if other else "")
-        draw = f" #{result.draw}" if result.draw else ""
-        rows.append({
-            "": marks, "sample": cut(result.sample.rpartition("/")[2], 24) + draw,
-            "question": plain(query.words) if query else "", "why": cut(samples.reason(result, query), 90),
-        })  # fmt: skip
-    if not any(row["question"] for row in rows):
-        rows = [{name: value for name, value in row.items() if name != "question"} for row in rows]
-    start = [passing.index(position)] if position in passing else []
-    key = f"samples-table-{st.session_state.get('samples-list', 0)}"
-    st.dataframe(
-        rows, hide_index=True, height=HEIGHT, selection_mode="single-row", key=key, on_select=_open_selected,
-        selection_default={"selection": {"rows": start, "columns": [], "cells": []}},
-        alt=f"{len(rows)} samples with verdict, question and reason",
-        column_config={"": st.column_config.Column(width=44), "sample": st.column_config.Column(width=70),
-                       "question": st.column_config.Column(width=250)},
-    )  # fmt: skip
-    st.session_state["samples-shown"] = key, [results[n].sample for n in passing]
+        name = cut(result.sample.rpartition("/")[2], 40) + (f" #{result.draw}" if result.draw else "")
+        question = plain(query.words) if query else ""
+        rows.append((marks, name, question, cut(samples.reason(result, query), 90), result.sample))
+    at = passing.index(position) if position in passing else -1
+    style.show_samples(rows, at, f"{len(rows):,} samples with verdict, reason and question", LIST, _open_chosen)
 
 
-def _open_selected() -> None:
-    key, names = st.session_state["samples-shown"]
-    rows = st.session_state[key]["selection"]["rows"]
-    if rows:
-        st.query_params["sample"] = names[rows[0]]
+def _open_chosen() -> None:
+    if chosen := st.session_state[LIST].get("opened"):
+        st.query_params["sample"] = chosen
 
 
 def show_sample(result: Result, queries: dict[str, samples.SampleQuery] | str, flagged: bool) -> None:
@@ -277,7 +263,7 @@ def show_facts(result: Result, query: samples.SampleQuery | None, flagged: bool)
     facts += [f"{result.thought_tokens} of them thought"] if result.thought_tokens else []
     facts += ["unfinished"] if result.unfinished else []
     facts += ["disputed: one view of the sandbox alone"] if result.disputed else []
-    facts += [f"ended by {result.finish}"] if result.finish else []
+    facts += [ENDS.get(result.finish, result.finish)] if result.finish else []
     facts += [f"{result.truncated} prompt tokens cut off"] if result.truncated else []
     facts += ["flagged: found in the training data"] if flagged else []
     facts += [text] if (text := samples.seconds_text(result.seconds)) else []

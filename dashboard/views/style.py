@@ -1,6 +1,6 @@
 """The parts that all pages share: style, cached board and notes, the table component, exports."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,11 @@ _link = st.components.v2.component(
     html='<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
     '<button type="button" class="plain" aria-live="polite">Copy link</button></div>',
 )  # fmt: skip
+_samples = st.components.v2.component(
+    "phizoo_samples", css=read_asset("board.css") + read_asset("samples.css"), js=read_asset("samples.js"),
+    html='<div class="zoo"><span class="probe" style="background: var(--st-background-color)"></span>'
+    '<div class="list" role="listbox" tabindex="0"><div class="space"></div></div></div>',
+)  # fmt: skip
 
 
 _watch = st.components.v2.component("phizoo_watch", html="<i hidden></i>", js=read_asset("watch.js"))
@@ -63,6 +68,14 @@ def watch_server() -> None:
 def show_comparison(markup: str, key: str, on_press: Callable[[], None]) -> Any:
     """Draws a comparison's table; calls `on_press` when one of its buttons is pressed."""
     return _comparison(data={"html": markup}, key=key, on_pressed_change=on_press)
+
+
+def show_samples(rows: Sequence[tuple[str, ...]], at: int, label: str, key: str, on_open: Callable[[], None]) -> None:
+    """Draws the list of samples, each (marks, name, question, reason, id); calls `on_open` when one is opened.
+
+    at  the position of the open one; -1: none is open
+    """
+    _samples(data={"rows": rows, "at": at, "label": label}, key=key, on_opened_change=on_open)
 
 
 def show_link(key: str) -> None:

@@ -21,7 +21,7 @@ from evals.engines.local.probe import prove
 from evals.engines.local.stream import Pieces, TokenStep, write_steps
 from evals.engines.local.write import generate, step_texts
 from evals.engines.tokens import Tokens
-from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation
+from evals.records import ChoiceRequest, ChoiceScores, Facts, GenerateRequest, Generation, StreamEnd, TextStream
 from zoo.errors import ZooError
 from zoo.families import folder_family
 
@@ -86,7 +86,7 @@ class TransformersLocal:
         """Writes one text; yields each token with its log-probability and those of the likeliest ones there."""
         return write_steps(self.model, self.tokens, self.paths, text, likeliest)
 
-    def stream(self, request: GenerateRequest) -> Iterator[str]:
+    def stream(self, request: GenerateRequest) -> TextStream:
         """One text in pieces, as it is written. Raises ZooError where its logits stop being finite."""
         prompt = encode_prompt(request, self.tokens, self.facts.context_tokens)
         text = Text(request, prompt, self.tokens, self.facts.context_tokens)
@@ -98,6 +98,7 @@ class TransformersLocal:
             raise ZooError(text.fault)
         if piece := pieces.new():
             yield piece
+        return StreamEnd(finish="length" if text.finish == "length" else "stop", tokens=len(text.written))
 
     def step_prompts(self, sequences: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, list[TokenRead]]]]:
         """Reads every token of every sequence but its first, and the likeliest next one.

@@ -5,6 +5,9 @@ Needs Debian's `chromium` and Playwright's Python package.
 
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -45,29 +48,71 @@ class Writer(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
 
-def test_playground_streams_text_that_stays_text(page: Any, address: str) -> None:
-    writer = ThreadingHTTPServer(("127.0.0.1", 0), Writer)
+@contextmanager
+def served(kind: type[Writer]) -> Iterator[str]:
+    """The address of such a server, which ends with the block."""
+    writer = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     threading.Thread(target=writer.serve_forever, daemon=True).start()
     try:
-        page.goto(f"{address}/try")
-        settled(page)
-        page.get_by_text("Skier", exact=True).click()
-        page.wait_for_function("() => document.querySelector('textarea')?.value.includes('skier')")
-        choose(page, "Model", -1)
-        box = page.get_by_label("OpenAI-compatible address")
-        box.fill(f"http://127.0.0.1:{writer.server_port}/v1")
-        box.press("Enter")
-        settled(page)
-        page.get_by_role("button", name="Generate").click()
+        yield f"http://127.0.0.1:{writer.server_port}/v1"
+    finally:
+        writer.shutdown()
+        writer.server_close()
+
+
+def begin_writing(page: Any, address: str, server: str) -> None:
+    """Opens the page, and asks a server for the end of an example's prompt."""
+    page.goto(f"{address}/try")
+    settled(page)
+    assert page.get_by_role("button", name="Stop").count() == 0
+    page.get_by_text("Skier", exact=True).click()
+    page.wait_for_function("() => document.querySelector('textarea')?.value.includes('skier')")
+    choose(page, "Model", -1)
+    box = page.get_by_label("OpenAI-compatible address")
+    box.fill(server)
+    box.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Generate").click()
+
+
+def test_playground_streams_text_that_stays_text(page: Any, address: str) -> None:
+    with served(Writer) as server:
+        begin_writing(page, address, server)
         page.get_by_text("<script>window.hacked=1</script>").first.wait_for()
         assert page.get_by_text("**end**").count() == 0  # it came while the rest was still to be written
         Writer.seen.set()
         page.get_by_text("**end** ␛[2J").wait_for()
         assert page.evaluate("window.hacked") is None
         assert page.locator("img[src=x]").count() == 0
-    finally:
-        writer.shutdown()
-        writer.server_close()
+
+
+class EndlessWriter(Writer):
+    """A server that writes until nobody reads any more."""
+
+    ended = threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer("text/event-stream")
+        try:
+            while True:
+                self.wfile.write(b'data: {"choices": [{"index": 0, "text": "on and "}]}\n\n')
+                self.wfile.flush()
+                time.sleep(0.2)
+        except OSError:
+            self.ended.set()
+
+
+def test_stop_ends_the_writing_and_keeps_the_text(page: Any, address: str) -> None:
+    with served(EndlessWriter) as server:
+        begin_writing(page, address, server)
+        page.get_by_text("on and on and").first.wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_text("Stopped by you").wait_for()
+        assert EndlessWriter.ended.wait(60)
+        settled(page)
+        assert "on and on and" in page.locator("[data-testid=stCode]").last.inner_text()
+        assert page.get_by_role("button", name="Stop").count() == 0
 
 
 class ChatWriter(Writer):
@@ -87,16 +132,14 @@ class ChatWriter(Writer):
 
 
 def test_a_chat_in_the_playground_has_turns_and_folds_its_thought(page: Any, address: str, tmp_path: Path) -> None:
-    writer = ThreadingHTTPServer(("127.0.0.1", 0), ChatWriter)
-    threading.Thread(target=writer.serve_forever, daemon=True).start()
-    try:
+    with served(ChatWriter) as server:
         page.goto(f"{address}/try")
         settled(page)
         page.get_by_text("Chat", exact=True).click()
         settled(page)
         choose(page, "Model", -1)
         for label, text in (
-            ("OpenAI-compatible address", f"http://127.0.0.1:{writer.server_port}/v1"),
+            ("OpenAI-compatible address", server),
             ("System text (empty: none)", "Be brief."),
         ):
             page.get_by_label(label).fill(text)
@@ -118,6 +161,3 @@ def test_a_chat_in_the_playground_has_turns_and_folds_its_thought(page: Any, add
         page.get_by_role("button", name="New chat").click()
         settled(page)
         page.get_by_text("You", exact=True).first.wait_for(state="detached")
-    finally:
-        writer.shutdown()
-        writer.server_close()

@@ -3,13 +3,13 @@
 An answer of another form is a fault of the endpoint, never a score.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from evals.engines.http.endpoint import EndpointError, Refused, read_usage
 from evals.engines.http.message import count_reasoning, read_message, split_message
 from evals.engines.tokens import Tokens
-from evals.records import Choice, GenerateRequest, Generation
+from evals.records import Choice, GenerateRequest, Generation, StreamEnd, TextStream
 from evals.scoring.finite import find_overflow
 from evals.scoring.thought import THINK, SplitText, ThoughtPlan
 
@@ -78,17 +78,20 @@ def read_generation(
     )  # fmt: skip
 
 
-def read_stream(events: Iterable[dict[str, Any]], *, chat: bool) -> Iterator[str]:
+def read_stream(events: Iterable[dict[str, Any]], *, chat: bool) -> TextStream:
     """The pieces of a streamed text; by chat, a thought that is sent apart stands in `<think>` tags before it.
 
     >>> events = [{"choices": [{"delta": {"reasoning": "2 + 2"}}]}, {"choices": [{"delta": {"content": "4"}}]}]
     >>> "".join(read_stream(events, chat=True))
     '<think>2 + 2</think>4'
     """
-    thinking = False
+    thinking, reason, tokens = False, "", None
     for event in events:
+        used = read_usage(event)
+        tokens = used[1] if used else tokens
         choices = event.get("choices")
         first = choices[0] if choices and isinstance(choices, list) else None
+        reason = (first.get("finish_reason") if isinstance(first, dict) else None) or reason
         part = first.get("delta") if chat and isinstance(first, dict) else {"content": (first or {}).get("text")}
         thought, text = (read_message(part) if isinstance(part, dict) else None) or ("", "")
         if thought:
@@ -97,6 +100,7 @@ def read_stream(events: Iterable[dict[str, Any]], *, chat: bool) -> Iterator[str
         if text:
             yield THINK.end + text if thinking else text
             thinking = False
+    return StreamEnd(finish=str(reason), tokens=tokens)
 
 
 def make_fault(request: GenerateRequest, fault: str) -> Generation:

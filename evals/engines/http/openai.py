@@ -27,7 +27,7 @@ from evals.engines.http.answer import (
 from evals.engines.http.endpoint import Endpoint, EndpointError, Limits, Refused
 from evals.engines.http.parameters import EFFECTS, thinking_fields, why_needed
 from evals.engines.tokens import Pair, Tokens, folder_tokens
-from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation
+from evals.records import ChoiceRequest, ChoiceScores, Decoding, Facts, GenerateRequest, Generation, TextStream
 from evals.scoring.thought import ThoughtPlan
 from zoo.api_key import ENDPOINT_KEYS, key_for
 from zoo.digest import SHA256
@@ -298,7 +298,7 @@ class OpenAIHttp:
             messages = [{"role": "user", "content": text}]
         return {"messages": messages} | thinking_fields(request.thought, self._served[1])
 
-    def stream(self, request: GenerateRequest) -> Iterator[str]:
+    def stream(self, request: GenerateRequest) -> TextStream:
         """One text in pieces, as the endpoint writes it; a chat's thought, sent apart, stands in `<think>` tags."""
         chat = bool(request.messages)
         path, body = ("/chat/completions" if chat else "/completions"), self._sampling(request, chat)
@@ -306,15 +306,14 @@ class OpenAIHttp:
             body |= self._chat_fields(request)
         else:
             body["prompt"], _, body["max_tokens"] = self._prompt(request)
-        body["model"] = self._served[0]
+        body |= {"model": self._served[0], "stream_options": {"include_usage": True}}
         while True:
             try:
-                yield from read_stream(self.endpoint.stream(path, body), chat=chat)
-                return
+                return (yield from read_stream(self.endpoint.stream(path, body), chat=chat))
             except Refused as no:  # nothing was written yet; a single text does without, and is no measurement
                 if no.parameter == "max_tokens":
                     body["max_completion_tokens"] = body.pop("max_tokens")
-                elif no.parameter in EFFECTS:
+                elif no.parameter in (*EFFECTS, "stream_options"):
                     del body[no.parameter]
                 else:
                     raise

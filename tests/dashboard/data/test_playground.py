@@ -7,9 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dashboard.data.playground import (
     EXAMPLES,
+    Written,
+    ending_text,
     explain,
     make_chat,
     make_request,
@@ -19,7 +22,7 @@ from dashboard.data.playground import (
     split_answer,
     stream_from_server,
 )
-from evals.records import Decoding
+from evals.records import Decoding, StreamEnd, TextStream
 from evals.scoring.thought import THINK
 from zoo.errors import ZooError
 
@@ -73,7 +76,7 @@ def test_two_sides_come_together_and_a_fault_ends_only_its_own(url: str) -> None
         raise RuntimeError("no luck")
 
     pieces = list(side_by_side([stream_from_server(url, "echo", make_request("x y")), broken()]))
-    assert [piece for number, piece in pieces if number == 0] == ["x", "y"]
+    assert [piece for number, piece in pieces if number == 0] == ["x", "y", StreamEnd()]
     assert [str(piece) for number, piece in pieces if number == 1] == ["a", "the engine failed: RuntimeError: no luck"]
 
 
@@ -154,6 +157,54 @@ def test_memory_that_runs_out_while_a_checkpoint_writes_is_said(
     ((number, error),) = side_by_side([engine.stream(make_request("x"))])
     assert number == 0
     assert "out of memory" in str(error)
+
+
+def test_closing_the_pieces_ends_the_writing_and_a_slow_text_lets_the_page_look() -> None:
+    ended, going = threading.Event(), threading.Event()
+
+    def endless() -> TextStream:
+        try:
+            while True:
+                yield "x"
+                going.wait(60)
+        finally:
+            ended.set()
+
+    pieces = side_by_side([endless()])
+    assert [next(pieces), next(pieces)] == [(0, "x"), (0, "")]  # nothing more came for a while
+    pieces.close()
+    going.set()
+    assert ended.wait(60)
+
+
+def test_a_text_says_why_it_ended_in_tokens_and_seconds(
+    tiny_phi: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(stream: TextStream) -> Written:
+        written = Written()
+        for _, piece in side_by_side([stream]):
+            written = written.add(piece, 0.0)
+        return replace(written, seconds=2.0)
+
+    engine = open_checkpoint(tiny_phi)
+    full = write(engine.stream(make_request("def add(a, b):", max_tokens=12)))
+    assert ending_text(full, 12) == "Ended by the limit of 12 tokens · 12 tokens in 2.0 s, 6.0 a second, after loading"
+    assert ending_text(full, 99).startswith("Ended before 99 tokens, where the context or")
+    assert ending_text(write(stream_from_server(url, "", make_request("one two"))), 9) == (
+        "Ended; the server does not say why · 6 characters in 2.0 s, after loading"
+    )
+    event = {"choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]}
+    events = [event, {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}]
+    monkeypatch.setattr(
+        Server, "do_POST",
+        lambda self: self._answer("".join(f"data: {json.dumps(one)}\n\n" for one in events), "text/event-stream"),
+    )  # fmt: skip
+    ended = write(stream_from_server(url, "", make_request("x")))
+    assert ending_text(ended, 9) == "Ended by the model · 1 token in 2.0 s, 0.5 a second, after loading"
+    event["choices"][0]["finish_reason"] = "content_filter"  # type: ignore[index]
+    assert ending_text(write(stream_from_server(url, "", make_request("x"))), 9).startswith(
+        "Ended by the server: content_filter · 1 token"
+    )
 
 
 def test_a_folder_that_an_evaluation_refuses_is_refused(tiny_phi: Path, tmp_path: Path) -> None:
