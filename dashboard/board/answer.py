@@ -14,6 +14,7 @@ import msgspec
 from dashboard.board import benchmarks
 from dashboard.board.cells import Board, Column, Row, merit, numbers_text
 from dashboard.board.facts import UNKNOWN, known
+from dashboard.board.heads import protocol_words
 from dashboard.board.ranks import column_ranks
 from dashboard.board.view import View, select
 from dashboard.escape import cut
@@ -85,7 +86,7 @@ def answer_of(rows: Sequence[Row], column: Column) -> Answer:
 
 def _place(column: Column) -> str:
     how = "measured" if column.origin == "measured" else "reported"
-    return f"{benchmarks.title_of(column.benchmark)} ({cut(column.title, 40)}, {how})"
+    return f"{benchmarks.title_of(column.benchmark)} ({cut(protocol_words(column), 40)}, {how})"
 
 
 def _doubles(best: Sequence[Row], leaders: Sequence[Row]) -> list[Row]:
@@ -96,7 +97,7 @@ def _doubles(best: Sequence[Row], leaders: Sequence[Row]) -> list[Row]:
 
 def _verdict(best: Sequence[Row], leaders: Sequence[Row], doubles: Sequence[Row], column: Column) -> str:
     if len(best) == 1:
-        return f"only {_named(best[0], column)} has a score with an interval."
+        return f"{_named(best[0], column)}; no other model has a score with an interval here."
     if len(leaders) == 1:
         if doubles:
             others = ", ".join(_named(row, column) for row in doubles[:NAMED])

@@ -13,6 +13,7 @@ from evals.tasks import titles as task_titles
 
 FACTS = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text(encoding="utf-8"))
 METRICS, PUBLISHED, FAMILIES = FACTS["metrics"], FACTS["published"], FACTS["families"]
+PROTOCOLS: dict[str, str] = FACTS["protocols"]  # name of a protocol -> how a column's head says it
 
 
 @cache

@@ -20,6 +20,8 @@ from zoo.records import Origin, Record
 MOST_DASHES = 0.2  # of a block's cells
 MOST_DASHES_OF_A_TABLE = 0.5  # of a suite that shows a source's own tables: as printed, holes and all
 MOST_COLUMNS = 8  # of a block: as many as stand beside the model's name at 1,440 pixels
+TIMES = 3.0  # a model of the same size is at most so many times larger or smaller
+FAR = 99.0  # where a size is not known
 NEAREST = 5  # published rows that are shown beside the measured ones before the reader asks for all
 
 
@@ -82,7 +84,12 @@ def make_blocks(board: Board, view: View, every_row: bool = False, every_column:
     folds = find_suite(view.suite).folds and bool(measured.columns) and not every_row and view.sort in SORTS
     models = [row for row in rows if not is_study(row)] if folds else rows
     benchmark = lead.benchmark if lead else ""
-    other = _fullest([c for c in columns if c.benchmark == benchmark] or columns, models or rows)
+    same = [column for column in columns if column.benchmark == benchmark]
+    other = _fullest(same or columns, models or rows)
+    with_same = [row for row in models if _filled(row, same)] if folds else []
+    nearest = min(with_same, key=lambda row: far(row, measured_rows), default=None)
+    if nearest is not None and far(nearest, measured_rows) <= log(TIMES):
+        other = _fullest([column for column in same if column.key in nearest.cells], models)
     if view.sort in {column.key for column in columns}:
         other = next(column for column in columns if column.key == view.sort)
     shown = (
@@ -126,13 +133,14 @@ def _fill(rows: Iterable[Row]) -> Counter[str]:
 
 def nearest_in_size(rows: Sequence[Row], own: Sequence[Row]) -> list[Row]:
     """The published rows whose size is nearest to that of a measured one, in their order."""
-    sizes = [log(row.parameters) for row in own if row.parameters]
-
-    def far(row: Row) -> float:
-        return min((abs(log(row.parameters) - size) for size in sizes), default=0.0) if row.parameters else 99.0
-
-    kept = {row.key for row in sorted(rows, key=far)[:NEAREST]}
+    kept = {row.key for row in sorted(rows, key=lambda row: far(row, own))[:NEAREST]}
     return [row for row in rows if row.key in kept]
+
+
+def far(row: Row, own: Sequence[Row]) -> float:
+    """The distance of a model's size from the nearest of these, as a logarithm."""
+    sizes = [log(one.parameters) for one in own if one.parameters]
+    return min((abs(log(row.parameters) - size) for size in sizes), default=FAR) if row.parameters else FAR
 
 
 def _block(
@@ -172,13 +180,16 @@ def _one_a_benchmark(columns: Sequence[Column], fill: Mapping[str, int], lead: C
     best: dict[str, Column] = {}
     for column in columns:
         before = best.get(column.benchmark)
-        if before is None or column == lead or (before != lead and _better(column, before, fill)):
+        if before is None or column == lead or (before != lead and _better(column, before, fill, lead)):
             best[column.benchmark] = column
     return list(best.values())
 
 
-def _better(column: Column, before: Column, fill: Mapping[str, int]) -> bool:
-    return (column.main, fill[column.key]) > (before.main, fill[before.key])
+def _better(column: Column, before: Column, fill: Mapping[str, int], lead: Column | None) -> bool:
+    """Whether a column stands for its benchmark in place of another; of equal ones that of the lead's source."""
+    source = lead.source if lead else ""
+    weights = [(one.main, fill[one.key], one.source == source) for one in (column, before)]
+    return weights[0] > weights[1]
 
 
 def _dense(columns: Sequence[Column], rows: Sequence[Row], lead: Column | None, most: float) -> list[Column]:

@@ -24,6 +24,7 @@ from dashboard.board.cells import (
     size_text,
     value_text,
 )  # fmt: skip
+from dashboard.board.heads import metric_words, problems_text, protocol_words, tells
 from dashboard.board.ranks import board_ranks
 from dashboard.board.signal import board_signals, head_texts
 from dashboard.board.view import View
@@ -88,6 +89,7 @@ def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: Vi
     mark, title, about = TITLES[block.origin]
     if any(cell.measured_at for row in block.rows for cell in row.cells.values()):
         title = "Measured, some elsewhere"
+    about += " · click a number for its evidence, tick two models to compare them" if ticks else ""
     rest = unused(block)
     head = f'<section class="block {block.origin}"><h2><span class="mark {block.origin}">{mark}</span> {title}'
     if not block.rows or not block.columns:
@@ -97,7 +99,8 @@ def _render_block(board: Board, block: BoardBlock, rows: Sequence[Row], view: Vi
     signals = board_signals(whole, ranks)
     texts = {column.key: head_texts(whole, column, signals.get(column.key)) for column in block.columns}
     tops = {column.key: _top(column, block.rows) for column in block.columns}
-    drawn = Drawn(block, {key: ranks[key] for key in (block.lead, view.sort) if key in ranks}, tops)
+    shown = (key for key in (block.lead, view.sort) if len(ranks.get(key, ())) > 1)  # a lone row has no rank
+    drawn = Drawn(block, {key: ranks[key] for key in shown}, tops)
     breaks = _group_starts(block, view, ranks.get(block.lead, {}))
     lines = [
         f'{head}<span class="aside">{about}</span></h2><div class="wide"><table class="board" role="grid">'
@@ -135,44 +138,20 @@ def _sort_button(key: str, title: str) -> str:
     return f'<button type="button" class="sort" data-sort="{html(key)}">{title}</button>'
 
 
-PROMPTS = {"openai": "OpenAI's prompt", "bigcode": "BigCode's prompt", "lm-eval": "lm-eval's prompt",
-           "phizoo": "phi-zoo's prompt"}  # fmt: skip
-
-
-def protocol_words(column: Column) -> str:
-    """A column's protocol as a reader says it.
-
-    >>> column = Column(key="k", benchmark="b", title="openai v1", protocol="", origin="measured", metric="pass@1")
-    >>> protocol_words(column)
-    "OpenAI's prompt"
-    """
-    name = column.title.partition(" v")[0]
-    return PROMPTS.get(name, name) if column.origin == "measured" else column.title
-
-
-def tells(column: Column) -> str:
-    """What a column's problems can tell apart; empty if it is not known."""
-    if not column.n:
-        return ""
-    metric = metric_of(column.metric)
-    smallest = f" tell {column.resolves:.{metric.digits}f} {metric.unit}" if column.resolves else ""
-    return f"{column.n:,} problems{smallest}"
-
-
 def _column_head(column: Column, drawn: Drawn, view: View, subset: str, signal: str, why: str) -> str:
     """Two lines: the benchmark and whose prompt; the leading column also has its axis and what it can tell."""
     leads = column.key == drawn.block.lead
     kind = metric_of(column.metric)
-    lines = [html(cut(protocol_words(column), 34))]
-    if not column.main or not kind.is_share:
-        lines.append(html(cut(column.metric, 28)) + kind.mark)
+    lines = [html(cut(protocol_words(column), 44))]
+    if column.metric != "pass@1":
+        lines.append(html(cut(metric_words(column), 44)))
     if column.subset:
         lines.append(html(cut(column.subset, 40)))
     elif subset != "all":
         part = f"{subset} samples only" if column.origin == "measured" else "all samples, leaked ones too"
         lines.append(f'<span class="part">{part}</span>')
     if column.n:
-        lines.append(html(tells(column)) if leads else f"n={column.n:,}")
+        lines.append(html(tells(column)) if leads else f"n={problems_text(column)}")
     if signal and leads:
         lines.append(f'<span class="signal">{html(signal)}</span>')
     top = f"{drawn.tops[column.key]:.3g}"

@@ -8,14 +8,14 @@ from math import log
 from urllib.parse import urlencode
 
 from dashboard.board import benchmarks
+from dashboard.board.blocks import TIMES
 from dashboard.board.cells import Board, Cell, Column, Row, cell_text, value_text
-from dashboard.board.html_table import protocol_words
+from dashboard.board.heads import protocol_words
 from dashboard.board.ranks import column_ranks
 from dashboard.escape import cut, html
 from zoo.cli.output import range_text
 from zoo.metrics import metric_of
 
-TIMES = 3.0  # a model of the same size is at most so many times larger or smaller
 NEAR = 3  # models of the same size that are named
 HEADS = ("Benchmark", "Protocol", "Score", "Rank", "Models of its size", "Rests on")
 

@@ -10,12 +10,12 @@ from dashboard.board import benchmarks
 from dashboard.board.answer import answers
 from dashboard.board.cells import Board, Cell, Column, cell_text, merit, overlap_notes, size_text
 from dashboard.board.export import NOTE, heading
+from dashboard.board.heads import metric_words, problems_text, protocol_words
 from dashboard.board.ranks import board_ranks
 from dashboard.board.signal import board_signals, head_texts
 from dashboard.escape import cut
 from zoo.cli import output
 from zoo.cli.output import NONE, count
-from zoo.metrics import metric_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,7 @@ def _head(column: Column) -> "Text":
     from rich.text import Text
 
     origin = f"{column.origin} · {cut(column.metric, 24)}" + (" †" if column.origin == "reported" else "")
-    lines = (benchmarks.title_of(column.benchmark), cut(column.title, 26), origin)
+    lines = (benchmarks.title_of(column.benchmark), cut(protocol_words(column), 26), origin)
     return Text("\n".join(cut(line, 40) for line in lines))
 
 
@@ -137,20 +137,30 @@ def _print_long(console: "Console", board: Board) -> None:
 
 
 def _print_columns(console: "Console", board: Board) -> None:
-    """Prints one table per protocol, best first, narrow enough for 80 columns."""
+    """Prints the protocols of each benchmark below each other, best first, narrow enough for 80 columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    before = ""
     for column in board.columns:
-        pulled = any(row.cells[column.key].measured_at for row in board.rows if column.key in row.cells)
-        measured = "measured, some elsewhere" if pulled else "measured here"
-        kind = measured if column.origin == "measured" else "reported †"
-        metric = cut(column.metric, 20) + metric_of(column.metric).mark
-        title = f"{benchmarks.title_of(column.benchmark)} · {cut(column.title, 30)} · {metric} · {kind}"
-        table = _table(cut(title, console.width))
-        table.add_column("Model", no_wrap=True, width=MODEL_WIDTH)
-        table.add_column("Size", justify="right", no_wrap=True)
-        table.add_column("Score, 95% interval")
+        if column.benchmark != before:
+            console.print(Text(f"{chr(10) if before else ''}{benchmarks.title_of(column.benchmark)}", style="bold"))
+        before = column.benchmark
         cells = [(row, row.cells[column.key]) for row in board.rows if column.key in row.cells]
+        pulled = any(cell.measured_at for _, cell in cells)
+        kind = "reported †"
+        if column.origin == "measured":
+            kind = "measured, some elsewhere" if pulled else "measured here"
+        part = problems_text(column) if " of " in problems_text(column) else ""
+        about = (kind, cut(protocol_words(column), 40), part and f"{part} problems", cut(metric_words(column), 34))
+        for line in wrap(" · ".join(filter(None, about)), console.width, initial_indent="  ", subsequent_indent="    "):
+            console.print(Text(line, style="dim"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, width=MODEL_WIDTH + 4)
+        table.add_column(justify="right", no_wrap=True, width=SIZE_WIDTH - 5)
+        table.add_column()
         for row, cell in sorted(cells, key=lambda pair: -merit(pair[1])):
-            table.add_row(_name(row.label, row.own), size_text(row), _cell(cell))
+            table.add_row(Text("    ") + _name(row.label, row.own), size_text(row), _cell(cell))
         console.print(table)
     _print_unscored(console, board)
 
@@ -171,7 +181,9 @@ def _legend(board: Board, notes: tuple[str, ...]) -> list[str]:
     for column in board.columns:
         if column.key in signals:
             text = head_texts(board, column, signals[column.key])[1]
-            lines.append(f"{benchmarks.title_of(column.benchmark)} {cut(column.title, 34)} {column.metric}: {text}.")
+            lines.append(
+                f"{benchmarks.title_of(column.benchmark)} ({cut(protocol_words(column), 40)}, {column.metric}): {text}."
+            )
     if any(column.origin == "reported" for column in board.columns):
         lines.append(NOTE)
         own = {c.benchmark for c in board.columns if c.origin == "measured"}

@@ -202,3 +202,22 @@ def test_the_samples_page_counts_what_a_search_flagged(tmp_path: Path, monkeypat
         app = AppTest.from_function(page, default_timeout=60)
         app.query_params["run"] = run["id"]
         assert text in " ".join(element.value for element in app.run().caption)
+
+
+def test_a_chat_model_is_asked_by_chat_until_another_is_chosen(
+    made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHIZOO_DB", f"sqlite:///{tmp_path / 'zoo.db'}")
+    monkeypatch.setenv("PHIZOO_STORE", str(tmp_path / "store"))
+    with open_registry() as registry:
+        registry.enter(made.checkpoint("talks", 1, prompt_style="chat"))
+        registry.enter(made.checkpoint("writes", 2))
+    app = AppTest.from_string("from dashboard.views import playground\nplayground.page()", default_timeout=60)
+    app.query_params["model"] = "talks:1"
+    app.run()
+    assert not app.exception and app.session_state["as"] == "Chat"
+    assert app.text_area[0].label == "Message"
+    app.selectbox(key="side-0").select("writes:1").run()
+    assert not app.exception and app.session_state["as"] == "Completion"
+    app.selectbox(key="side-0").select("talks:1").run()
+    assert app.session_state["as"] == "Chat"

@@ -294,6 +294,15 @@ def test_samples_open_by_address_mark_the_cut_and_stand_beside_another_run(page:
     page.get_by_role("button", name="Next").click()
     page.get_by_role("heading", name="arc_easy/8").wait_for()
     settled(page)
+    samples = page.get_by_role("listbox", name="400 samples")
+    assert samples.get_by_role("option").count() < 40  # only what is in view is drawn
+    assert samples.get_by_role("option", selected=True).get_attribute("aria-posinset") == "9"
+    samples.get_by_role("option").nth(10).click()
+    page.get_by_role("heading", name="arc_easy/10").wait_for()
+    samples.press("End")
+    samples.press("Enter")
+    page.get_by_role("heading", name="arc_easy/399").wait_for()
+    settled(page)
     choose(page, "Beside", 1)
     page.get_by_role("heading", name=re.compile("^Beside")).wait_for()
     assert "other=" in page.url

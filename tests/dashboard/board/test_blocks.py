@@ -75,3 +75,20 @@ def test_ranks_and_the_axis_stand_in_the_leading_column_alone(whole: Board) -> N
     measured = page[: page.index("Reported elsewhere")]
     assert measured.count('class="rank"') == measured.count('class="measured lead at"') - 1 == 2  # one is the head
     assert measured.count('class="scale"') == 1
+
+
+def test_beside_a_real_model_stand_published_ones_of_its_size_from_one_source(made: SimpleNamespace) -> None:
+    model = made.checkpoint("smol", 9, parameters=135_000_000)
+    under = [made.protocol(task, "lm-eval", metric="acc", samples=600) for task in ("arc_easy", "piqa", "hellaswag")]
+    scores = [made.score(model, one, 0.5, n=600, clusters=600) for one in under]
+    board = build_board([model], scores, {one.fingerprint: one for one in under}, reported=published.load())
+    view = View()
+    shown = select(board, view)
+    blocks = make_blocks(shown, view)
+    lead = next(column for column in blocks.reported.columns if column.key == blocks.reported.lead)
+    assert lead.benchmark == "arc_easy"
+    assert "HuggingFaceTB/SmolLM2-135M-Instruct" in {row.name for row in blocks.reported.rows}
+    assert {column.source for column in blocks.reported.columns if column.benchmark != "mmlu"} == {lead.source}
+    page = render_blocks(shown, blocks, view)
+    assert 'class="rank"' not in page[: page.index("Reported elsewhere")]  # there is nothing to rank it among
+    assert "EleutherAI&#x27;s prompt" in page and "n=600 of 1,838" not in page  # it is no fixed part

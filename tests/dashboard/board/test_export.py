@@ -184,6 +184,20 @@ def test_terminal_shows_value_interval_n_and_origin(whole: Board, width: int | N
         assert max(map(len, out.getvalue().split("Sandbox:")[0].splitlines())) <= width
 
 
+def test_a_narrow_terminal_lists_a_benchmarks_scores_below_each_other_in_plain_words(made: SimpleNamespace) -> None:
+    mini, under = made.checkpoint(), made.protocol("arc_easy", "lm-eval-quick3", metric="acc", samples=600)
+    score = made.score(mini, under, 0.5, n=600, clusters=600)
+    elsewhere = made.reported("Elsewhere-1B", benchmark="arc_easy", protocol="accuracy", n=2376)
+    board = build_board([mini], [score], {under.fingerprint: under}, reported=[elsewhere])
+    out = io.StringIO()
+    show(select(board, View(suite="all")), file=out, width=80)
+    lines = out.getvalue().splitlines()
+    about, own, source, other = lines[lines.index("ARC-Easy") + 1 :][:4]
+    assert about.split(" · ") == ["  measured here", "EleutherAI's prompt", "600 of 2,376 problems", "acc"]
+    assert own.split()[0] == "mini:1" and "n=600" in own
+    assert source.startswith("  reported † · a paper, Table 1") and other.split()[0] == "Elsewhere-1B"
+
+
 def test_every_format_says_how_a_models_weights_are_quantised(whole: Board) -> None:
     board = select(whole, View(suite="all"))
     first = msgspec.structs.replace(board.rows[0], quantisation="Q4_K")

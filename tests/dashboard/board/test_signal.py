@@ -49,7 +49,7 @@ def test_json_and_terminal_have_it_too(zoo: Path, capsys: pytest.CaptureFixture[
     assert arc["decision_accuracy"]["percent"] == 93
     assert root.run(["leaderboard", "--suite", "own", "--print"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^Mini exercises phizoo v\d pass@1: 3 of 3 pairs are apart", out, re.MULTILINE)
+    assert re.search(r"^Mini exercises \(phi-zoo's prompt, pass@1\): 3 of 3 pairs are apart", out, re.MULTILINE)
 
 
 def test_published_columns_are_judged_by_their_intervals(zoo: Path) -> None:
