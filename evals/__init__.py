@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from zoo.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from evals.public import compare, evaluate, list_tasks, read_samples
+    from evals.public import compare, evaluate, evaluate_many, list_tasks, read_samples
     from evals.records import Result
     from evals.results.compare import Comparison
     from evals.results.measure import ScoreRow
 
-__all__ = ["Comparison", "Result", "ScoreRow", "compare", "evaluate", "list_tasks", "read_samples"]
+__all__ = ["Comparison", "Result", "ScoreRow", "compare", "evaluate", "evaluate_many", "list_tasks", "read_samples"]
 
 if not TYPE_CHECKING:  # or a wrong name would pass the type checker
     __getattr__, __dir__ = lazy_names(
@@ -24,6 +24,7 @@ if not TYPE_CHECKING:  # or a wrong name would pass the type checker
             "ScoreRow": "evals.results.measure:ScoreRow",
             "compare": "evals.public:compare",
             "evaluate": "evals.public:evaluate",
+            "evaluate_many": "evals.public:evaluate_many",
             "list_tasks": "evals.public:list_tasks",
             "read_samples": "evals.public:read_samples",
         },

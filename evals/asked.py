@@ -78,8 +78,8 @@ def note_kinds(
                 f"{by_chat[0].protocol} cannot be asked. Leave out --chat, or take a protocol of completions: "
                 f"phizoo eval tasks {by_chat[0].name}"
             )
-        if template and len(by_chat) < len(tasks):
-            say(f"{subject.label} is a chat model and is asked as a completion; by chat: add --chat")
+        if template and any(task.shape is None and task.kind != "likelihood" for task in tasks):
+            say(f"{subject.label} has a chat template and is asked by completions; by chat: add --chat")
 
 
 def _has_template(registry: "Registry", label: str) -> bool | None:

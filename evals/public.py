@@ -12,9 +12,11 @@ from evals.records import ChatShape, Result
 from evals.results import compare as comparing
 from evals.results.choice import chosen_scores, read_run
 from evals.results.compare import Comparison
-from evals.results.measure import Publishing, ScoreRow, find_subject, measure
+from evals.results.measure import Publishing, ScoreRow, find_subject, measure, measure_each
 from evals.run import RunOptions
+from evals.subjects import Subject
 from evals.suites import find_tasks
+from evals.task import Task
 from evals.tasks import every
 from zoo.errors import ZooError
 from zoo.registry import Registry, open_registry
@@ -36,15 +38,23 @@ def evaluate(
     Returns   a row for each metric, in the order of the names. If it is interrupted, the same call continues.
     Raises    ZooError for an unknown name or task, a model that is refused, or code that cannot be isolated here
     """
-    options = RunOptions(
-        engine=engine, connection={"device": device, "dtype": dtype, "batch": None}, limit=limit, draws=draws,
-        chat=ChatShape() if chat else None, temperature=temperature, seed=seed,
-    )  # fmt: skip
-    chosen = choose_tasks(_listed(tasks), options)
+    options = _options(engine, device, dtype, limit, chat, draws, temperature, seed)
     with _zoo(registry, readonly=not publish) as zoo:
-        subjects = [find_subject(zoo, name) for name in _listed(names)]
-        note_kinds(zoo, subjects, chosen, engine)
-        return tuple(measure(zoo, subjects, chosen, options, Publishing(publish=publish)))
+        return tuple(measure(zoo, *_work(zoo, names, tasks, options), options, Publishing(publish=publish)))
+
+
+def evaluate_many(
+    names: str | Sequence[str], tasks: str | Sequence[str], *, registry: Registry | None = None, engine: str = AUTO,
+    chat: bool = False, limit: int | None = None, draws: int = 1, temperature: float | None = None, seed: int = 0,
+    device: str = "auto", dtype: str = "auto", publish: bool = True,
+) -> Iterator[ScoreRow]:  # fmt: skip
+    """The rows of `evaluate`, each task's as soon as it has ended: for long work, to show or to stop between two tasks.
+
+    Takes and raises what `evaluate` does; names and tasks are checked when the first row is asked for.
+    """
+    options = _options(engine, device, dtype, limit, chat, draws, temperature, seed)
+    with _zoo(registry, readonly=not publish) as zoo:
+        yield from measure_each(zoo, *_work(zoo, names, tasks, options), options, Publishing(publish=publish))
 
 
 def compare(
@@ -89,6 +99,32 @@ def read_samples(name: str, task: str, *, registry: Registry | None = None) -> t
         if not scores:
             raise ZooError(f"{name} has no score on {task}. Measure it: phizoo eval run {name} --task {task}")
         return tuple(read_run(zoo, max(scores, key=lambda score: score.created).run))
+
+
+def _options(
+    engine: str,
+    device: str,
+    dtype: str,
+    limit: int | None,
+    chat: bool,
+    draws: int,
+    temperature: float | None,
+    seed: int,
+) -> RunOptions:
+    return RunOptions(
+        engine=engine, connection={"device": device, "dtype": dtype, "batch": None}, limit=limit, draws=draws,
+        chat=ChatShape() if chat else None, temperature=temperature, seed=seed,
+    )  # fmt: skip
+
+
+def _work(
+    zoo: Registry, names: str | Sequence[str], tasks: str | Sequence[str], options: RunOptions
+) -> tuple[list[Subject], list[Task]]:
+    """The checkpoints and the tasks of these names; a note where their kinds do not fit."""
+    chosen = choose_tasks(_listed(tasks), options)
+    subjects = [find_subject(zoo, name) for name in _listed(names)]
+    note_kinds(zoo, subjects, chosen, options.engine)
+    return subjects, chosen
 
 
 def _listed(words: str | Sequence[str]) -> list[str]:

@@ -57,10 +57,13 @@ def small(**changes: Any) -> tuple[Values, dict[str, tuple[int, tuple[int, ...],
     return values, tensors
 
 
-def tiny_llama(file: Path, tiny_phi: Path, rope: dict[str, Any] | None = None, **changes: Any) -> Any:
+def tiny_llama(
+    file: Path, tiny_phi: Path, rope: dict[str, Any] | None = None, seed: int = 3, context: int = 128, **changes: Any
+) -> Any:
     """Writes a random Llama in F32 with the tiny Phi's vocabulary; the same model in transformers, for its logits.
 
     rope     rope_parameters of the model; the file gets the tensor that converters write for them, rope_freqs
+    context  the most tokens it takes
     changes  keys of the file
     """
     import torch
@@ -69,17 +72,17 @@ def tiny_llama(file: Path, tiny_phi: Path, rope: dict[str, Any] | None = None, *
     parts = json.loads((tiny_phi / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     tokens = sorted(parts["vocab"], key=parts["vocab"].__getitem__)
     end = parts["vocab"]["<|endoftext|>"]
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokens), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.2,
+        num_key_value_heads=2, max_position_embeddings=context, tie_word_embeddings=True, initializer_range=0.2,
         bos_token_id=end, eos_token_id=end, rope_parameters=rope,
     )  # fmt: skip
     made: Any = LlamaForCausalLM(config)
     model = made.eval()
     values: Values = {
         "general.architecture": (8, "llama"), "general.name": (8, "tiny"), "general.file_type": (4, 0),
-        "llama.context_length": (4, 128), "llama.block_count": (4, 2), "llama.embedding_length": (4, 64),
+        "llama.context_length": (4, context), "llama.block_count": (4, 2), "llama.embedding_length": (4, 64),
         "llama.feed_forward_length": (4, 128), "llama.attention.head_count": (4, 4),
         "llama.attention.head_count_kv": (4, 2), "llama.attention.layer_norm_rms_epsilon": (6, config.rms_norm_eps),
         "llama.rope.freq_base": (6, 10000.0), "llama.rope.dimension_count": (4, 16),

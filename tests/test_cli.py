@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -140,6 +142,23 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     code, message = run("doctor", capsys=capsys)
     assert (code, message.count("\n")) == (2, 1)
     assert "results.jsonl: the disk is full" in message
+
+
+def test_a_full_disk_that_names_no_file_is_that_with_the_least_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def usage(place: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=3_000_000 if tmp_path in (place, *place.parents) else 9e9)
+
+    monkeypatch.setattr(phizoo, "main", full)
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    monkeypatch.setenv("PHIZOO_HOME", str(tmp_path / "home"))
+    code, message = run("doctor", capsys=capsys)
+    assert code == 2
+    assert f"writing (least room: 3.0 MB at {tmp_path / 'home'}): the disk is full" in message
 
 
 def test_an_interrupt_says_that_work_is_kept(

@@ -101,6 +101,21 @@ def test_evaluate_takes_one_name_or_several_and_keeps_to_the_limit(tiny_phi: Pat
         assert [checkpoint.label for checkpoint in registry.list()] == ["mine:1"]  # the zoo that was given is open
 
 
+def test_evaluate_many_gives_each_task_before_the_next_one_begins(tiny_phi: Path) -> None:
+    import evals
+    import zoo
+    from zoo import settings
+
+    with zoo.open_registry() as registry:
+        registry.add(tiny_phi, "mine")
+        tasks = ["arc_easy@lm-eval-quick3", "piqa@lm-eval-quick3"]
+        rows = evals.evaluate_many("mine", tasks, registry=registry, limit=5)
+        assert next(rows).column.startswith("arc_easy")
+        assert len(list(settings.runs_dir().iterdir())) == 1
+        columns = [row.column.split()[0] for row in rows]
+        assert list(dict.fromkeys(columns)) == ["arc_easy", "piqa"]
+
+
 def test_a_frame_without_a_zoo_has_the_published_numbers(tmp_path: Path) -> None:
     import dashboard
     import zoo

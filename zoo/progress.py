@@ -55,11 +55,13 @@ class _Lines:
         self.label, self.total, self.unit = label, total, unit
         self.done, self.first, self.note = 0.0, None, ""  # type: float, float | None, str
         self.began = self.printed = time.monotonic()
+        self.warm: tuple[float, float] | None = None  # (done, when) after the first, which loads a model and more
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         if self.first is None:
             self.first = self.done
         self.done += amount
+        self.warm = self.warm or (self.done, time.monotonic())
         self.note = note or self.note
         if time.monotonic() - self.printed >= LINE_SECONDS:
             self.print_line()
@@ -68,7 +70,7 @@ class _Lines:
         self.first = done  # done before this start, so not part of its rate
         self.done, self.note = done, note or self.note
 
-    def print_line(self, ended: bool = False) -> None:
+    def print_line(self, ended: str = "") -> None:
         self.printed = time.monotonic()
         spent = max(self.printed - self.began, 1e-9)
         new = self.done - (self.first or 0.0)
@@ -76,9 +78,10 @@ class _Lines:
         parts = [f"{self.done:,.0f}" + (f"/{self.total:,.0f}" if self.total else "") + f" {self.unit}"]
         parts += [rate_text(rate, self.unit)] if new else []
         if ended:
-            parts.append("all done before" if self.done and not new else f"done in {seconds_text(spent)}")
-        elif self.total and rate > 0:
-            parts.append(f"{seconds_text((self.total - self.done) / rate)} left")
+            parts.append("all done before" if self.done and not new else f"{ended} {seconds_text(spent)}")
+        elif self.total and self.warm and self.done > self.warm[0]:
+            a_piece = (self.printed - self.warm[1]) / (self.done - self.warm[0])
+            parts.append(f"{seconds_text((self.total - self.done) * a_piece)} left")
         if self.note:
             parts.append(self.note)
         print(f"{self.label}: " + ", ".join(parts), file=sys.stderr, flush=True)
@@ -101,8 +104,10 @@ def progress(label: str, total: float | None, unit: str) -> Iterator[Bar]:
         lines = _Lines(label, total, unit)
         try:
             yield lines
-        finally:
-            lines.print_line(ended=True)
+        except BaseException as error:  # a generator is closed where its reader has enough
+            lines.print_line("done in" if isinstance(error, GeneratorExit) else "stopped after")
+            raise
+        lines.print_line("done in")
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn

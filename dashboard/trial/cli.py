@@ -16,6 +16,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from dashboard.trial.standing import TrialResult
     from evals.checks.candidate import AskedForm, Candidate
+    from evals.checks.diagnosis import Diagnosis
     from evals.task import Task
     from zoo.records import Checkpoint
 
@@ -54,18 +55,38 @@ def try_model(
     tasks = suite_tasks(suite)
     if dry_run:
         return _plan(source, suite, name, tasks, engine or "", chat, as_json)
+    _check_before(source, engine or "", chat)
     checkpoint = _add(source, name)
     candidate = _look(checkpoint, source)
     form = _form(candidate, chat)
-    findings = diagnose(candidate, suite, tasks, engine or "", form)
-    if fault := next((finding for finding in findings if finding.state == "wrong"), None):
-        raise ZooError(f"{checkpoint.label} cannot be run here: {fault.detail}. {fault.remedy}".rstrip(". "))
-    for finding in findings[1:]:
-        click.echo(f"{finding.name}: {finding.detail}", err=True)
+    for finding in diagnose(candidate, suite, tasks, engine or "", form):
+        _refuse_wrong(checkpoint.label, finding)
+        if finding.name != "model":
+            click.echo(f"{finding.name}: {finding.detail}", err=True)
     if code := _run(checkpoint, tasks, form, engine or _engine_of(candidate), as_json):
         return code
     _show(checkpoint, tasks, form, as_json)
     return 0
+
+
+def _check_before(source: str, engine: str, chat: bool | None) -> None:
+    """Refuses a folder or file that cannot be run before it is added; the reason for a bad one is left to `_add`."""
+    from evals.checks.candidate import find_candidate
+    from evals.checks.fitness import diagnose
+
+    if not Path(source).expanduser().exists():
+        return
+    try:
+        candidate = find_candidate(source)
+    except ZooError:
+        return
+    for finding in diagnose(candidate, "", (), engine, _form(candidate, chat)):
+        _refuse_wrong(candidate.planned.label, finding)
+
+
+def _refuse_wrong(label: str, finding: "Diagnosis") -> None:
+    if finding.state == "wrong":
+        raise ZooError(f"{label} cannot be run here: {finding.detail}; {finding.remedy}".rstrip("; "))
 
 
 def _add(source: str, name: str | None) -> "Checkpoint":

@@ -5,7 +5,7 @@
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from evals.checks import machine
 from evals.checks.candidate import AskedForm, Candidate, asked_form, by_form
@@ -28,35 +28,39 @@ HOW = {TREE: "fast paths where its own probe proves them", PLAIN: "transformers'
 
 def diagnose(
     candidate: Candidate, suite: str, tasks: Sequence[Task], engine: str = "", form: AskedForm | None = None
-) -> list[Diagnosis]:
-    """The findings on a model, in the order in which they decide.
+) -> Iterator[Diagnosis]:
+    """The findings on a model, in the order in which they decide, each as soon as it is known: the time comes last.
 
     suite   as the user names it; tasks: those in it
     engine  the one asked for; empty: the usual one for it; form: the same
     """
     planned, kind = candidate.planned, candidate.quantisation or "not quantised"
     shape = f"{planned.parameters:,} parameters, {kind}, context {planned.context_tokens:,} tokens"
-    findings = [Diagnosis("model", "ok", f"{planned.label}: {shape}")]
+    yield Diagnosis("model", "ok", f"{planned.label}: {shape}")
     try:
         family = candidate.family()
         usual = usual_engine(family, candidate.file)
     except ZooError as error:
-        return [
-            *findings,
-            Diagnosis("family", "wrong", str(error), "a model of another family: phizoo doctor --families"),
-        ]
-    findings.append(Diagnosis("family", "ok", f"{family.name or 'not stated'}: {HOW[family.path]}"))
+        yield Diagnosis("family", "wrong", str(error), "a model of another family: phizoo doctor --families")
+        return
+    yield Diagnosis("family", "ok", f"{family.name or 'not stated'}: {HOW[family.path]}")
+    if candidate.fault:
+        yield Diagnosis("files", "wrong", candidate.fault, "put whole files into the folder, then the same command")
+        return
     name, reason = (engine, "as asked") if engine else usual
     lacking = _missing_parts(candidate, name)
     texts, remedies = [part for part, _ in lacking], [remedy for _, remedy in lacking]
     state, detail = "wrong" if lacking else "ok", "; ".join([f"{name}: {reason}", *texts])
-    findings.append(Diagnosis("engine", state, detail, "; ".join(remedies)))
-    findings.append(_memory(candidate, name))
+    yield Diagnosis("engine", state, detail, "; ".join(remedies))
+    yield _memory(candidate, name)
     form = form or asked_form(candidate.has_template, candidate.names)
     _, chats = by_form(tasks, form)
     how = f"{len(chats)} of {len(tasks)} tasks by chat" if chats else "as completions"
-    findings.append(Diagnosis("asked", "ok", f"{how}: {form.reason}"))
-    return [*findings, _time(candidate, suite, tasks, name)]
+    if form.by_chat and candidate.has_template is False:
+        yield Diagnosis("asked", "wrong", "it has no chat template, so it is a base model", "leave out --chat")
+        return
+    yield Diagnosis("asked", "ok", f"{how}: {form.reason}")
+    yield _time(candidate, suite, tasks, name)
 
 
 def _missing_parts(candidate: Candidate, engine: str) -> list[tuple[str, str]]:
@@ -86,6 +90,10 @@ def needed_bytes(candidate: Candidate, engine: str) -> tuple[int, int, str]:
     return candidate.planned.weight_bytes(dtype), cache, dtype
 
 
+def _size(number: float) -> str:
+    return f"{number / GIB:.2f} GiB" if number >= GIB / 10 else f"{number / 2**20:.1f} MiB"
+
+
 def _memory(candidate: Candidate, engine: str) -> Diagnosis:
     """The memory needed against the memory there: the GPU's where there is one, else the machine's."""
     weights, cache, dtype = needed_bytes(candidate, engine)
@@ -93,7 +101,7 @@ def _memory(candidate: Candidate, engine: str) -> Diagnosis:
     if gpus.count() and engine != "llama_cpp":
         where, free = "GPU memory", machine.free_gpu_memory() or free
     detail = (
-        f"{weights / GIB:.2f} GiB of weights ({dtype}) and {cache / GIB:.2f} GiB for one context of "
+        f"{_size(weights)} of weights ({dtype}) and {_size(cache)} for one context of "
         f"{candidate.planned.context_tokens:,} tokens; {free / GIB:.1f} GiB of {where} free"
     )
     if weights > free:
@@ -136,6 +144,7 @@ def time_text(candidate: Candidate, works: Sequence[Work], engine: str) -> str:
     quick, slow = estimate_cpu(candidate.planned, dtype, works, machine.measure_cpu())
     if quick == math.inf:
         return f"it does not fit in memory here: {size}"
-    low, high = seconds_text(quick), seconds_text(slow)
+    own = sum(work.requests for work in works) * machine.request_seconds()
+    low, high = seconds_text(quick + own), seconds_text(slow + own)
     span = low if low == high else f"{low} to {high}"
     return f"about {span} on this CPU as fast as it is now, loading aside: {size}"

@@ -15,7 +15,7 @@ from zoo.cli.options import AS_JSON
 from zoo.cli.output import emit_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from zoo.db.database import Database
     from zoo.registry import Registry
@@ -53,23 +53,25 @@ def doctor(model: str | None, families: bool, as_json: bool) -> int:
     if model is not None:
         return print_findings(_model(model), as_json)
     checks = (_python, _packages, _compiler, _gpu, _sandbox, _datasets, _zoo, _disk)
-    return print_findings([finding for check in checks for finding in check()], as_json)
+    return print_findings((finding for check in checks for finding in check()), as_json)
 
 
-def print_findings(findings: "Sequence[Diagnosis]", as_json: bool) -> int:
-    """Prints findings, each with its remedy; 1 if something is wrong."""
+def print_findings(findings: "Iterable[Diagnosis]", as_json: bool) -> int:
+    """Prints findings as they come, each with its remedy; 1 if something is wrong."""
+    marks, seen = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}, []
+    for finding in findings:
+        seen.append(finding)
+        if as_json:
+            continue
+        click.echo(f"{marks[finding.state]}  {finding.name:<22} {finding.detail}")
+        if finding.remedy:
+            click.echo(f"{'':<9}{'':<23}{finding.remedy}")
     if as_json:
-        emit_json(findings)
-    else:
-        marks = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
-        for finding in findings:
-            click.echo(f"{marks[finding.state]}  {finding.name:<22} {finding.detail}")
-            if finding.remedy:
-                click.echo(f"{'':<9}{'':<23}{finding.remedy}")
-    return int(any(finding.state == "wrong" for finding in findings))
+        emit_json(seen)
+    return int(any(finding.state == "wrong" for finding in seen))
 
 
-def _model(source: str) -> list[Diagnosis]:
+def _model(source: str) -> "Iterable[Diagnosis]":
     from evals.checks.candidate import find_candidate
     from evals.checks.fitness import SMALL, diagnose
     from evals.suites import find_tasks

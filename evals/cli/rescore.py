@@ -1,13 +1,10 @@
 """`phizoo eval rescore`: scores a run's saved texts under another protocol."""
 
-import shlex
-import sys
-
 import click
 
 from zoo.cli.completion import A_RUN
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, TIER, check_writable, open_registry
-from zoo.cli.output import emit_json, share_cell, table
+from zoo.cli.output import command_line, emit_json, share_cell, table
 
 
 @click.command()
@@ -34,7 +31,7 @@ def rescore(run: str, protocol: str, tier: str | None, allow_weak: bool, publish
     if publish:
         check_writable()
     runs = settings.runs_dir()
-    options = RunOptions(tier=tier, allow_weak=allow_weak, command=shlex.join(["phizoo", *sys.argv[1:]]))
+    options = RunOptions(tier=tier, allow_weak=allow_weak, command=command_line())
     rescored = rescore_run(find_run(runs, run), protocol, runs, options)
     if publish:
         with open_registry() as registry:

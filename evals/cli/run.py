@@ -1,7 +1,6 @@
 """`phizoo eval run`: checkpoints x tasks, each resumable, each number printed with its interval."""
 
 import os
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from evals.cli.engine_options import check_engine, engine_options
 from zoo.cli.completion import A_CHECKPOINT, AN_ENGINE
 from zoo.cli.options import ALLOW_WEAK, AS_JSON, DTYPE, TIER, open_registry, task_option
-from zoo.cli.output import emit_json, share_cell, table, wrapped
+from zoo.cli.output import command_line, emit_json, share_cell, table, wrapped
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 
@@ -140,7 +139,7 @@ def _run_options(options: dict[str, Any]) -> "RunOptions":
     return RunOptions(
         connection=connection, chat=chat, samples=tuple(filter(None, (options["ids"] or "").split(","))),
         allow_weak=options["allow_weak"], ray=options["ray"] or "", replicas=options["data_parallel"] or 0,
-        command=shlex.join(["phizoo", *sys.argv[1:]]), **{name: options[name] for name in same},
+        command=command_line(), **{name: options[name] for name in same},
     )  # fmt: skip
 
 
@@ -177,7 +176,7 @@ def _fields(row: "ScoreRow") -> tuple[str, ...]:
     if not row.published:
         part = f": {row.asked:,} of {row.whole:,} samples" if row.asked < row.whole else ""
         notes.append(f"not published{part}")
-    notes += [f"{row.truncated} prompts cut to the context"] if row.truncated else []
+    notes += [f"{row.truncated:,} prompt{'s' * (row.truncated > 1)} cut to the context"] if row.truncated else []
     notes += [f"{row.unfinished:,} unfinished"] if row.unfinished else []
     notes += [f"{row.disputed:,} disputed"] if row.disputed else []
     notes += [f"without {', '.join(row.without)}"] if row.without else []

@@ -4,7 +4,7 @@ Each run is kept and resumes (`evals.run`); a whole run's scores are published (
 searches of training data.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -94,6 +94,17 @@ def measure(
     announce: Callable[[Task], None] | None = None,
 ) -> list[ScoreRow]:  # fmt: skip
     """Runs each subject on each task; the rows of all metrics, in the order of the subjects."""
+    order = [subject.label for subject in subjects]
+    return sorted(
+        measure_each(registry, subjects, tasks, options, rules, announce), key=lambda row: order.index(row.checkpoint)
+    )
+
+
+def measure_each(
+    registry: Registry, subjects: Sequence[Subject], tasks: Sequence[Task], options: RunOptions, rules: Publishing,
+    announce: Callable[[Task], None] | None = None,
+) -> Iterator[ScoreRow]:  # fmt: skip
+    """The rows of `measure`, each task's as soon as it has ended."""
     foreign = {subject.digest for subject in subjects if subject.model}
     splits: dict[str, Split | None] = {}
 
@@ -106,15 +117,9 @@ def measure(
 
     # a shared store sends the weights when their turn comes
     ready = (each if each.model else open_subject(registry, each, options.engine) for each in subjects)
-    rows = [
-        row
-        for outcome in evaluate_many(ready, tasks, options, settings.runs_dir(), keep, announce)
-        for row in _rows(
-            outcome.subject.label, outcome.run, outcome.scores, publishable(outcome.run), splits[outcome.run.header.id]
-        )
-    ]
-    order = [subject.label for subject in subjects]
-    return sorted(rows, key=lambda row: order.index(row.checkpoint))
+    for outcome in evaluate_many(ready, tasks, options, settings.runs_dir(), keep, announce):
+        split = splits[outcome.run.header.id]
+        yield from _rows(outcome.subject.label, outcome.run, outcome.scores, publishable(outcome.run), split)
 
 
 def find_subject(registry: Registry, name: str) -> Subject:

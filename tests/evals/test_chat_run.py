@@ -70,7 +70,7 @@ def test_the_wrong_form_is_said_in_one_line(zoo: None, capsys: pytest.CaptureFix
     line = capsys.readouterr().err
     assert "base:1 has no chat template: it is a base model" in line and "Leave out --chat" in line
     assert run("chat", "--task", "piqa", "--limit", "2") == 0
-    assert "chat:1 is a chat model and is asked as a completion; by chat: add --chat" in capsys.readouterr().err
+    assert "chat:1 has a chat template and is asked by completions; by chat: add --chat" in capsys.readouterr().err
     assert run("chat", "--task", "piqa", "--limit", "2", "--system", "Hm") == 2
     assert "--system belongs to a chat: add --chat" in capsys.readouterr().err
     assert run("chat", "--task", "piqa", "--limit", "2", "--thinking-budget", "0") == 2

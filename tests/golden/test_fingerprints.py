@@ -24,11 +24,10 @@ def test_no_fingerprint_changes(request: pytest.FixtureRequest, monkeypatch: pyt
     for spec, task in TASKS.items():
         try:
             samples = list(task.samples())
-        except ZooError as error:  # this machine has no copy of its data set: the golden values stay
+            fingerprints[spec] = {metric: protocol(task, samples, metric).fingerprint for metric in task.metrics}
+        except ZooError as error:  # this machine has no copy of its samples or examples: the golden values stay
             missing.append(f"{spec}: {error}")
             fingerprints[spec] = golden.get(spec)
-            continue
-        fingerprints[spec] = {metric: protocol(task, samples, metric).fingerprint for metric in task.metrics}
     if rewrite:
         assert all(fingerprints.values()), missing
         GOLDEN.write_text(json.dumps(fingerprints, indent=1) + "\n")

@@ -9,12 +9,15 @@ of their own, and without transformers there is nothing to ask: then loading is 
 
 import json
 import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from zoo.admission.safetensors_header import Header
 from zoo.admission.tensors import BUFFER, LAYER
 from zoo.errors import ZooError
+from zoo.progress import progress
 from zoo.safe_path import isolated
 
 SECONDS = 120
@@ -129,7 +132,12 @@ def check_complete(source: Path | str, config: dict[str, Any], headers: dict[str
     if config["model_type"] == "phi" or config.get("quantization_config") is not None or in_gguf:
         return ""
     shapes = {tensor.name: tensor.shape for header in headers.values() for tensor in header.tensors}
-    answer = _ask(json.dumps({"config": config, "tensors": shapes}), source)
+    # on a terminal alone: it takes some seconds, and in a log a refusal is one line
+    waiting = progress("transformers lays out the tensors", None, "tensors") if sys.stderr.isatty() else nullcontext()
+    with waiting as bar:
+        answer = _ask(json.dumps({"config": config, "tensors": shapes}), source)
+        if bar:
+            bar.advance(len(shapes))
     if "unknown" in answer:
         return f"Not checked for missing tensors before loading: {answer['unknown']}."
     if answer.get("broken"):

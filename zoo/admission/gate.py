@@ -79,6 +79,8 @@ def inspect_folder(folder: Path, linked: bool = False, beside: Collection[str] =
         return _inspect_single_file(folder, paths)
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
+        if "adapter_config.json" in paths:
+            raise ZooError(f"{folder}: is a LoRA adapter; name its base: phizoo models add {folder} --base NAME")
         missing = "config.json" if "config.json" not in paths else "*.safetensors file"
         raise ZooError(f"{folder}: has no {missing}; expected a Hugging Face folder with safetensors weights.")
     config = check_config(folder / "config.json")
@@ -192,10 +194,13 @@ def check_name(relative: str, path: Path | str) -> None:
     name = PurePosixPath(relative).name
     if name in WHOLE_NAMES or name.endswith(SUFFIXES) or TEMPLATES.fullmatch(relative):
         return
-    pickles = dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".ckpt"), "a pickle, which can run code when loaded")
-    kinds = {".py": "Python code, which a loader may run", **pickles}
-    kind = kinds.get(PurePosixPath(name).suffix, f"of a kind that is not allowed ({', '.join(SUFFIXES)})")
-    raise ZooError(f"{path}: is {kind}; remove it from the folder (weights enter as safetensors only).")
+    pickle = ("a pickle, which can run code when loaded", "; or, of a folder here, phizoo models add FOLDER --convert")
+    kinds = {
+        ".py": ("Python code, which a loader may run", "; or, of a folder here, phizoo models add FOLDER --drop-code"),
+        **dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".ckpt"), pickle),
+    }
+    kind, way = kinds.get(PurePosixPath(name).suffix, (f"of a kind that is not allowed ({', '.join(SUFFIXES)})", ""))
+    raise ZooError(f"{path}: is {kind}; remove it from the folder (weights enter as safetensors only){way}.")
 
 
 def check_content(folder: Path, relative: str, *, left_out: bool = False) -> None:

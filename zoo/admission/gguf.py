@@ -110,7 +110,10 @@ def _check_kind(path: Path, metadata: dict[str, Any]) -> None:
         raise ZooError(f"{path}: is a GGUF of the type {str(kind)[:40]!r}; expected one whole model.")
     if architecture not in ARCHITECTURES:
         known = ", ".join(list(ARCHITECTURES)[:6])
-        raise ZooError(f"{path}: general.architecture {str(architecture)[:40]!r} is not supported: {known}, ...")
+        raise ZooError(
+            f"{path}: general.architecture {str(architecture)[:40]!r} is not supported as GGUF ({known}, ...); take "
+            "the model's folder of safetensors: phizoo models add FOLDER"
+        )
 
 
 def _check_tokens(path: Path, metadata: dict[str, Any]) -> int:

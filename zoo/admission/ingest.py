@@ -144,7 +144,9 @@ def _copy_url(url: str, target: Path) -> Copied:
         sizes = {file: sizes[""]}
     sizes.pop("", None)
     if not sizes:
-        raise ZooError(f"{url}: nothing is there; expected a folder with config.json and *.safetensors.")
+        raise ZooError(
+            f"{url}: nothing is there, or nothing answers; expected a folder with safetensors, or a GGUF file."
+        )
     if len(sizes) > gate.FILES:
         raise ZooError(f"{url}: contains more than {gate.FILES:,} files; a checkpoint has few.")
     left_out = gate.find_left_out(list(sizes))

@@ -74,7 +74,8 @@ def read_checked(path: Path, parse: Callable[[BinaryIO, int], Header], kind: str
         try:
             return parse(file, size)
         except (ValueError, OverflowError) as error:
-            raise ZooError(f"{path}: not a {kind} file that may enter: {error}.") from None
+            remedy = f"if it is cut short, copy or fetch it again ({size:,} bytes are here)"
+            raise ZooError(f"{path}: not a {kind} file that may enter: {error}; {remedy}.") from None
 
 
 def parse(file: BinaryIO, size: int) -> Header:

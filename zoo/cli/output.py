@@ -6,6 +6,7 @@ Needs nothing but the standard library at import, so that libraries below the co
 import contextlib
 import functools
 import os
+import shlex
 import shutil
 import sys
 import textwrap
@@ -288,19 +289,26 @@ def note_once(text: str) -> None:
 class _Command:
     """The command that runs in this process, and whether it has said which zoo it speaks to."""
 
+    words: Sequence[str] = ()
     running = stated = False
 
 
 @contextlib.contextmanager
-def one_command() -> Iterator[None]:
+def one_command(words: Sequence[str]) -> Iterator[None]:
     """While the block runs, the first zoo that is opened is stated. A command inside another is a part of it."""
-    outer = _Command.running
-    if not outer:
+    outer = _Command.running, _Command.words
+    if not _Command.running:
         _Command.running, _Command.stated = True, False
+    _Command.words = words
     try:
         yield
     finally:
-        _Command.running = outer
+        _Command.running, _Command.words = outer
+
+
+def command_line() -> str:
+    """The command that runs, as its user would type it: of one inside another the inner one, which repeats its part."""
+    return shlex.join(["phizoo", *_Command.words])
 
 
 def state_zoo(line: str) -> None:

@@ -123,7 +123,7 @@ def run(args: Sequence[str]) -> int:
     """Runs one command line in this process and gives its exit code: 0, 1, 2, 3 or 130."""
     if "_PHIZOO_COMPLETE" in os.environ:  # a Tab prints nothing but its words
         return _run(args)
-    with one_command():
+    with one_command(args):
         return _run(args)
 
 
@@ -199,10 +199,25 @@ def os_fault(error: OSError) -> int:
         raise error
     message = message or f"{os.strerror(error.errno or 0).lower()}; check the path"
     print(
-        f"phizoo: {plain(str(error.filename or 'writing'))}: {message}, then run the same command again.",
+        f"phizoo: {plain(str(error.filename or _fullest_place()))}: {message}, then run the same command again.",
         file=sys.stderr,
     )
     return 2
+
+
+def _fullest_place() -> str:
+    """Where a write may have failed whose error names no file: of the folders written to, that with the least room."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from zoo import settings
+
+    def free(place: Path) -> int:
+        return shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.is_dir())).free
+
+    place = min(settings.home(), Path(tempfile.gettempdir()), Path.cwd(), key=free)
+    return f"writing (least room: {free(place) / 1e6:,.1f} MB at {place})"
 
 
 def _is_file(error: OSError) -> bool:

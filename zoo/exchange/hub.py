@@ -102,10 +102,14 @@ def snapshot(repository: str, revision: str | None) -> Snapshot:
     Raises ZooError if it does not exist, the hub cannot be reached, or it answers for another commit
     """
     if not REPOSITORY.fullmatch(repository):
-        raise ZooError(f"{repository!r} is not a repository of the hub; expected a name such as microsoft/phi-2.")
+        raise ZooError(f"{repository!r} is no folder here and no repository; expected such as microsoft/phi-2.")
     quoted = urllib.parse.quote(revision or "main", safe="")
     url = f"{endpoint()}/api/models/{repository}/revision/{quoted}?blobs=true"
-    with _open(url) as answer, _interruptible(url):
+    try:
+        opened = _open(url)
+    except ZooError as error:
+        raise ZooError(f"{repository} is no folder here, and as a repository: {error}") from None
+    with opened as answer, _interruptible(url):
         text = answer.read(LISTING_BYTES)
     try:
         listing = parse_json(text)

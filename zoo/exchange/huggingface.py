@@ -17,6 +17,7 @@ from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle, wheel
 from zoo.exchange.card import model_card
+from zoo.exchange.default_name import default_name
 from zoo.exchange.gguf import import_gguf
 from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
@@ -46,7 +47,7 @@ def import_any(
         return wheel.import_packaged(registry, source, name, about)
     folder = Path(source).expanduser()
     if folder.suffix == ".gguf" and folder.is_file():
-        name = name or _normalise_name(folder.stem)
+        name = name or default_name(folder.stem)
         cached = snapshot_of(folder.absolute().parent)
         if cached is None or not folder.is_symlink():
             return import_gguf(registry, folder, name, about)
@@ -57,7 +58,7 @@ def import_any(
     if cached := snapshot_of(folder.absolute()):
         return _import_cached(registry, cached, name, about, drop_code)
     if folder.is_dir():
-        name = name or _normalise_name(folder.resolve().name)
+        name = name or default_name(folder.resolve().name)
         if not pickles:
             return import_folder(registry, folder, name, about, drop_code)
         with tempfile.TemporaryDirectory(prefix="phizoo-convert-", dir=_conversion_folder()) as temporary:
@@ -72,7 +73,7 @@ def import_any(
     if cached := find_cached(repository, revision):
         return _import_cached(registry, cached, name, about, drop_code)
     snapshot = hub.snapshot(repository, revision)
-    name = validate_name(name or _normalise_name(repository.rpartition("/")[2]))
+    name = validate_name(name or default_name(repository.rpartition("/")[2]))
     folder = settings.home() / "incoming" / f"{repository.replace('/', '--')}-{snapshot.commit}"
     about = msgspec.structs.replace(
         about,
@@ -90,7 +91,7 @@ def _import_cached(
     registry: "Registry", cached: CachedSnapshot, name: str | None, about: About, drop_code: bool
 ) -> Checkpoint:
     """Imports a repository from the hub's cache, without a network."""
-    name = validate_name(name or _normalise_name(cached.repository.rpartition("/")[2]))
+    name = validate_name(name or default_name(cached.repository.rpartition("/")[2]))
     with tempfile.TemporaryDirectory(prefix="phizoo-cached-", dir=_conversion_folder()) as temporary:
         folder = Path(temporary, "model")
         licence = read_cached(cached, folder)
@@ -117,14 +118,14 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
     if folder.is_dir() or (folder.suffix == ".gguf" and folder.is_file()):
         size = sum(path.stat().st_size for path in (folder, *folder.rglob("*")) if path.is_file())
         kind = "folder" if folder.is_dir() else "file"
-        name = name or _normalise_name(folder.resolve().name if folder.is_dir() else folder.stem)
+        name = name or default_name(folder.resolve().name if folder.is_dir() else folder.stem)
         return (f"{name}: from the {kind} {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
     if "://" in source:
-        own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
-        return (f"{validate_name(name or own_name)}: from {source}, whose files are looked at when it is added",), ()
+        own_name = name or default_name(source.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))
+        return (f"{validate_name(own_name)}: from {source}, whose files are looked at when it is added",), ()
     variant = _find_variant(source)
     repository = variant.repository if variant else source
-    title = validate_name(name or (variant.name if variant else _normalise_name(repository.rpartition("/")[2])))
+    title = validate_name(name or (variant.name if variant else default_name(repository.rpartition("/")[2])))
     if cached := find_cached(repository, revision):
         return (f"{title}: from {repository} at {cached.commit}, in the hub's cache: nothing to fetch",), ()
     lines = [f"{title}: from {repository} at {revision or 'the newest commit of main, which is then recorded'}"]
@@ -179,10 +180,6 @@ def _find_variant(source: str) -> Variant | None:
             f"{variant.name} was never published; its configuration: phizoo models variants {variant.name} --json"
         )
     return variant
-
-
-def _normalise_name(text: str) -> str:
-    return validate_name(text.lower().replace("_", "-"))
 
 
 def import_folder(registry: "Registry", folder: Path, name: str, about: About, drop_code: bool) -> Checkpoint:

@@ -4,12 +4,16 @@
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.address import refuse_secrets
-from zoo.errors import ZooError
+from zoo.errors import ZooError, nearest
+from zoo.exchange.default_name import default_name
+from zoo.exchange.hub import REPOSITORY
 from zoo.exchange.wheel import SCHEME
+from zoo.published.phi_variants import VARIANTS
 from zoo.records import About, Checkpoint, Record, validate_name
 
 if TYPE_CHECKING:
@@ -29,11 +33,13 @@ class ImportOptions(Record, frozen=True, kw_only=True):
 
 
 def resolve_source(source: str, revision: str | None = None) -> tuple[str, str | None]:
-    """A source as it is imported, and its revision. Raises ZooError for an address that holds a password.
+    """A source as it is imported, and its revision. Raises ZooError for no text and an address that holds a password.
 
     >>> resolve_source("hf:microsoft/phi-2@ef38"), resolve_source("https://huggingface.co/microsoft/phi-2/tree/main")
     (('microsoft/phi-2', 'ef38'), ('microsoft/phi-2', 'main'))
     """
+    if not source.strip():  # pathlib reads no text as the current folder
+        raise ZooError("no model is named: the text is empty, as of a variable that is not set. Example: ./my-model")
     if address := HUB.fullmatch(source):
         return address[1], revision or address[2]
     if source.startswith("hf:"):
@@ -42,6 +48,18 @@ def resolve_source(source: str, revision: str | None = None) -> tuple[str, str |
     if not Path(source).expanduser().exists():
         refuse_secrets(source, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HF_TOKEN, instead.")
     return source, revision
+
+
+def unknown_source(source: str, names: Iterable[str]) -> ZooError:
+    """The error for a text that names no model. names: those of the zoo, to which it may be near.
+
+    >>> str(unknown_source("my-modle", ["my-model"])).partition(". ")[0]
+    '"my-modle" is no checkpoint of the zoo (nearest: "my-model"), no folder or GGUF file, and no pip: or owner/name'
+    """
+    return ZooError(
+        f'"{source[:100]}" is no checkpoint of the zoo{nearest(source, (*names, *VARIANTS))}, no folder or GGUF file, '
+        "and no pip: or owner/name. All checkpoints: phizoo models list"
+    )
 
 
 def import_source(
@@ -65,8 +83,8 @@ def import_source(
         words = "--base, --drop-code, --convert and --revision"
         raise ZooError(f"{words} do not go with --link or an address, nor with a package; leave them out")
     if options.link or "://" in source:
-        own_name = source.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
-        return registry.add(source, name or own_name, about, options.link)
+        name = name or default_name(source.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))
+        return registry.add(source, name, about, options.link)
     return _import_here(registry, source, name, revision, about, options)
 
 
@@ -78,7 +96,7 @@ def _import_here(
 
     path, base = Path(source).expanduser(), options.base
     if is_adapter(path) and base:
-        return import_adapter(registry, path, name or path.resolve().name, base, about)
+        return import_adapter(registry, path, name or default_name(path.resolve().name), base, about)
     if is_adapter(path) or base:
         fault = "is a LoRA adapter; name its base" if is_adapter(path) else "is no LoRA adapter, so it has no base"
         raise ZooError(f"{source} {fault}. Example: phizoo models add ./my-lora --name my-model --base phi-1@best")
@@ -86,4 +104,7 @@ def _import_here(
         raise ZooError(f"{source}: no such file; expected a GGUF file or a folder with safetensors.")
     if source.startswith(("/", ".", "~")) and not path.is_dir() and path.suffix != ".gguf":
         return registry.add(source, name or path.name, about)  # which says why this is no folder
+    named = source in VARIANTS or source.startswith(SCHEME) or REPOSITORY.fullmatch(source)
+    if not named and not path.exists():
+        raise unknown_source(source, (checkpoint.name for checkpoint in registry.list()))
     return import_any(registry, source, name, revision, about, options.drop_code, options.convert)

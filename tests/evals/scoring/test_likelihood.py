@@ -1,6 +1,7 @@
 """Bits per byte from the engine to the board: the run, its score, ranks, comparison, filters, exports."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from math import log
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_cells_are_in_bits_and_exports_mark_that_less_is_better(registry: Regist
     assert 0 < column.resolves < 0.5
     page = html_page(board)
     assert 'data-lower="true"' in page
-    assert "bits_per_byte ↓" in page
+    assert "bits per byte, less is better" in page
     assert f"{cell.value:.3f}" in as_latex(board)
     assert "bits_per_byte ↓" in as_markdown(board)
     assert f",{cell.value}," in as_csv(board)
@@ -160,7 +161,8 @@ def test_the_fewer_bits_are_better_in_a_comparison(registry: Registry, capsys: p
 def test_bits_are_found_sorted_and_told_by_the_commands(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     assert [one.name for one in registry.find(["gold.high < 1.6"])] == ["good"]
     assert phizoo(["models", "show", "good"]) == 0
-    assert "bits_per_byte: 1.303 [1.237–1.368] n=40" in capsys.readouterr().out
+    # 1.3025 to the last bit, which Python 3.12 sums in another way
+    assert re.search(r"bits_per_byte: 1\.30[23] \[1\.237–1\.368\] n=40", capsys.readouterr().out)
     assert phizoo(["eval", "ranks", "gold"]) == 0
     assert " bits per byte, 0.1" in capsys.readouterr().out  # what is resolved, in the unit
     assert "bits_per_byte (all, 95% interval 1.237" in model_card(registry, "good")

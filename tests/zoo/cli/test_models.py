@@ -138,7 +138,7 @@ BAD = {
     "alias missing": (["alias", "one"], "no alias given"),
     "alias bad": (["alias", "one", "../x"], "cannot be a name"),
     "pull of nothing": (["pull", "one"], "no zoo given"),
-    "add of nothing": (["add", "not a repo"], "is not a repository of the hub"),
+    "add of nothing": (["add", "not a repo"], '"not a repo" is no checkpoint of the zoo'),
     "add unpublished": (["add", "phi-1-small"], "was never published"),
     "variant": (["variants", "phi-3"], "no variant"),
     "export unknown": (["export", "oen", "x"], 'nearest: "one"'),

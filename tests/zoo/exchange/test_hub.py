@@ -81,7 +81,7 @@ def test_two_at_once_download_each_file_once(server: Any, tmp_path: Path) -> Non
 def test_an_unavailable_repository_is_reported_in_one_line(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZooError, match="does not exist"):
         imported("microsoft/phi-9")
-    with pytest.raises(ZooError, match="is not a repository"):
+    with pytest.raises(ZooError, match="is no folder here and no repository"):
         imported("../etc")
     server.files["pytorch_model.bin"] = server.files.pop("model.safetensors")
     with pytest.raises(ZooError, match=r"only a pickle \(pytorch_model\.bin\)"):

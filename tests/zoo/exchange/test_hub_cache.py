@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.gguf_files import gguf_bytes, small
+from tests.hub_cache_files import COMMIT, cached_snapshot
 from zoo.errors import ZooError
 from zoo.exchange import hub
 from zoo.exchange.huggingface import export, import_any, plan_import
 from zoo.records import About
 from zoo.registry import open_registry
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -25,20 +24,9 @@ def cache(tiny_phi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         raise ZooError("the network was asked")
 
     monkeypatch.setattr(hub, "snapshot", offline)
-    root = tmp_path / "hf" / "hub" / "models--lab--tiny"
-    snapshot = root / "snapshots" / COMMIT
-    for folder in (root / "blobs", root / "refs", snapshot):
-        folder.mkdir(parents=True)
-    (root / "refs" / "main").write_text(COMMIT)
     files = {path.name: path.read_bytes() for path in tiny_phi.iterdir()}
     files |= {"README.md": b"---\nlicense: mit\n---\nA model.", "model.gguf": b"GGUF", "photo.png": b"\x89PNG"}
-    for name, data in files.items():
-        large = name.endswith((".safetensors", ".gguf"))
-        git = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        blob = root / "blobs" / (hashlib.sha256(data).hexdigest() if large else git)
-        blob.write_bytes(data)
-        (snapshot / name).symlink_to(f"../../blobs/{blob.name}")
-    return snapshot
+    return cached_snapshot(tmp_path / "hf" / "hub", files)
 
 
 def test_a_repository_comes_from_the_cache_before_any_network(cache: Path, tiny_phi: Path) -> None:
