@@ -1,5 +1,7 @@
 """`make bench`: every bench is in the table; what fails or lacks its peer is a row; what was measured is kept."""
 
+import ast
+import importlib
 import importlib.util
 import json
 import sys
@@ -66,6 +68,21 @@ def test_what_was_measured_is_not_measured_again_unless_asked(
     assert json.loads((tmp_path / "kept" / "good.json").read_text())["rows"][0]["ratio"] == 3.0
 
 
+def test_rows_of_two_commits_and_of_a_shortened_bench_say_so(
+    every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table.md"
+    shorter = every.BENCHES["good"]._replace(quick=("BENCH_ROUNDS=1",))
+    monkeypatch.setattr(every, "BENCHES", {"good": every.BENCHES["good"], "shorter": shorter})
+    for name, commit in (("good", "aaa"), ("shorter", "bbb")):
+        monkeypatch.setattr(every, "commit", lambda commit=commit: commit)
+        assert run(every, monkeypatch, name, "--quick", "--table", str(table)) == 0
+    told = table.read_text()
+    assert " at aaa, bbb (" in told
+    assert "| good (at aaa) | sorting" in told
+    assert "| shorter, short (at bbb) | sorting" in told
+
+
 def test_the_rest_of_the_page_stays(every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"# Mine\n\n{every.START}old\n{every.END}\nBelow.\n")
@@ -80,3 +97,14 @@ def test_every_bench_script_is_in_the_table() -> None:
     text = (BENCH / "every.py").read_text(encoding="utf-8")
     for script in (*BENCH.glob("bench_*.py"), *BENCH.glob("parity_lm*.py"), *BENCH.glob("mutants_*.py")):
         assert f'"{script.name}"' in text, script.name
+
+
+@pytest.mark.parametrize("script", sorted(BENCH.glob("*.py")), ids=lambda path: path.name)
+def test_what_a_script_imports_of_the_packages_is_there(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if isinstance(node, ast.ImportFrom) and module.partition(".")[0] in ("zoo", "evals", "training", "dashboard"):
+            found = importlib.import_module(module)
+            for one in node.names:
+                known = hasattr(found, one.name) or importlib.util.find_spec(f"{module}.{one.name}")
+                assert known, f"{script.name}: {module} has no {one.name}"

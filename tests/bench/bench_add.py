@@ -83,10 +83,10 @@ def main() -> None:
                 )
             )
             copy.unlink()
-            with open_registry(f"sqlite:///{place}/zoo.db", f"{place}/store") as registry:
+            home = Path(place, "home")  # of this turn alone: a store belongs to its database
+            with open_registry(f"sqlite:///{home}/zoo.db", f"{home}/store") as registry:
                 times["add"].append(timed(lambda: registry.add(source, "large")))
-                registry.remove("large")
-            shutil.rmtree(Path(place, "store"))
+            shutil.rmtree(home)
         told = {name: statistics.median(found) for name, found in times.items()}
         for name, seconds in told.items():
             print(f"{name}: {seconds:.2f} s")

@@ -125,7 +125,7 @@ def run_generation(engine: Any, harness: Harness, folder: Path, prompts: int, tu
         read, written = sum(text.prompt_tokens for text in made.values()), sum(text.tokens for text in made.values())
         limit, speeds = limit_seconds(engine.model, read, written, written)
         shares.append(limit / seconds)
-        theirs = {batch: 0.0 for batch in PEER_BATCHES if batch <= prompts}
+        theirs = {min(batch, prompts): 0.0 for batch in PEER_BATCHES}
         for batch in theirs:
             for begin in range(0, prompts, batch):
                 texts = [request.prompt for request in requests[begin : begin + batch]]

@@ -24,9 +24,11 @@ from rows import missing, row
 
 from training import model, optimizer, state
 from training.data.tokens.loader import Loader, open_tokens
+from training.loop.job import TrainJob, open_parts
+from training.loop.watchdog import Watchdog
 from training.parallel import World
 from training.recipe import Recipe, from_plain, load, resolve_recipe
-from training.trainer import TrainJob, _open, _step
+from training.trainer import _step
 
 STEPS, VOCABULARY, ALONE = 12, 1024, World(0, 1, "cpu")
 
@@ -53,7 +55,7 @@ def job_in(folder: Path) -> TrainJob:
 
 def ours(job: TrainJob) -> Callable[[], None]:
     """STEPS of our loop."""
-    parts = _open(job, ALONE)
+    parts = open_parts(job, ALONE, Watchdog(ALONE, job.folder, 0, ""))
     at = [0]
 
     def run() -> None:
@@ -164,7 +166,7 @@ def loops(job: TrainJob, rounds: int) -> None:
 
 def overheads(job: TrainJob) -> None:
     loader = Loader(job.recipe.data, job.sources, job.recipe.training.batch_sequences, 0)
-    parts = _open(job, ALONE)
+    parts = open_parts(job, ALONE, Watchdog(ALONE, job.folder, 0, ""))
     for step in range(STEPS):
         _step(job, parts, step, [])
     begun = time.perf_counter()

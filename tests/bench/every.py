@@ -34,7 +34,10 @@ PEERS = {
 
 
 class Bench(NamedTuple):
-    """One script: what it compares, the peer it cannot do without, and its arguments (also in --quick)."""
+    """One script: what it compares, the peer it cannot do without, and its arguments.
+
+    quick   what --quick adds: arguments, and NAME=VALUE for the environment; none: the bench is the same
+    """
 
     about: str
     script: str
@@ -70,9 +73,9 @@ BENCHES = {
         "lm-eval",
         quick=("--samples", "10", "--part", "gold", "--part", "texts"),
     ),
-    "data": Bench("deduplicating and packing", "bench_data.py", "data"),
-    "memory": Bench("memory while the corpus doubles", "bench_memory.py"),
-    "decontamination": Bench("finding leaks", "bench_decontamination.py"),
+    "data": Bench("deduplicating and packing", "bench_data.py", "data", quick=("BENCH_FILES=3000", "BENCH_ROUNDS=1")),
+    "memory": Bench("memory while the corpus doubles", "bench_memory.py", quick=("BENCH_DOCUMENTS=10000",)),
+    "decontamination": Bench("finding leaks", "bench_decontamination.py", quick=("BENCH_EXERCISES=20000",)),
     "training": Bench("the training loop", "bench_training.py", quick=("--rounds", "2")),
     "grow": Bench("growing a model", "bench_grow.py", quick=("--rounds", "1")),
     "dashboard": Bench("the page", "bench_dashboard.py"),
@@ -101,7 +104,8 @@ def peer_python(name: str) -> str:
 
 def measure(name: str, bench: Bench, quick: bool, limit_seconds: float) -> dict[str, Any]:
     """Runs one bench. Gives its rows, its seconds and when it was; what goes wrong is a row."""
-    found: dict[str, Any] = {"bench": name, "quick": quick, "day": f"{datetime.date.today()}"}
+    found: dict[str, Any] = {"bench": name, "quick": quick and bool(bench.quick), "day": f"{datetime.date.today()}"}
+    found["commit"] = commit()
     if bench.peer and not peer_python(bench.peer):
         lack = f"not measured: no Python with {bench.peer} ({PEERS[bench.peer][0]}, or .ci/setup-peers {bench.peer})"
         return {**found, "seconds": 0.0, "rows": [{"what": bench.about, "peer": bench.peer, "note": lack}]}
@@ -109,7 +113,10 @@ def measure(name: str, bench: Bench, quick: bool, limit_seconds: float) -> dict[
     place.unlink(missing_ok=True)
     given = {PEERS[one][0]: python for one in PEERS if (python := peer_python(one))}
     environment = {**os.environ, **given, "BENCH_ROWS": str(place), "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
-    command = [sys.executable, str(HERE / bench.script), *bench.arguments, *(bench.quick if quick else ())]
+    shorter = bench.quick if quick else ()
+    environment |= dict(one.split("=", 1) for one in shorter if one.startswith("BENCH_"))
+    command = [sys.executable, str(HERE / bench.script), *bench.arguments]
+    command += [one for one in shorter if not one.startswith("BENCH_")]
     began, log = time.monotonic(), KEPT / f"{name}.log"
     with log.open("w") as file:
         try:
@@ -128,13 +135,23 @@ def measure(name: str, bench: Bench, quick: bool, limit_seconds: float) -> dict[
     return {**found, "seconds": time.monotonic() - began, "rows": rows}
 
 
-def versions() -> list[str]:
-    """What was compared with what, one line a side."""
+def commit() -> str:
+    """The commit of the tree, "with changes" where files other than the table's page differ; "" outside of a clone."""
+
+    def git(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+    name = git("rev-parse", "--short=12", "HEAD").stdout.strip()
+    changed = name and git("diff", "--quiet", "HEAD", "--", ".", ":!docs/benchmarks.md").returncode
+    return f"{name} with changes" if changed else name
+
+
+def versions(commits: list[str]) -> list[str]:
+    """What was compared with what, one line a side. commits: those that the benches ran at."""
     from importlib.metadata import version
 
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     mine = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "rensa", "rapidfuzz"))
-    lines = [f"phi-zoo {version('phi-zoo')} at {commit.stdout.strip() or 'no commit'} ({mine})"]
+    lines = [f"phi-zoo {version('phi-zoo')} at {', '.join(commits) or 'no commit'} ({mine})"]
     ask = (
         "import sys\nfrom importlib.metadata import PackageNotFoundError, version\nfor n in sys.argv[1:]:\n"
         "    try: print(n, version(n))\n    except PackageNotFoundError: pass"
@@ -185,13 +202,22 @@ def table(results: list[dict[str, Any]]) -> str:
         "over the turns. The share of limit is the time that the model's matrix products alone would take, divided by the time\n"
         "taken. A comparison that was not made has a row that gives the reason.\n"
     )
+    commits = sorted({result["commit"] for result in results if result.get("commit")})
     days = sorted({result["day"] for result in results if "day" in result})
     when = days[0] if days[:1] == days[-1:] else f"{days[0]} to {days[-1]}" if days else "never"
-    facts = [f"Measured {when}.", f"Machine: {machine()}.", *(f"{line}." for line in versions())]
+    facts = [f"Measured {when}.", f"Machine: {machine()}.", *(f"{line}." for line in versions(commits))]
     if any(result["quick"] for result in results):
-        facts.append("Some benches ran shortened (--quick): their figures are rougher.")
+        facts.append('A bench marked "short" ran with fewer turns or samples (--quick): its figures are rougher.')
     head = "| bench | measured | against | times as fast | spread | share of limit | value | target | note |\n| --- | --- | --- | ---: | --- | ---: | --- | --- | --- |"
-    lines = [cells(result["bench"], row) for result in results for row in result["rows"]]
+
+    def at(result: dict[str, Any]) -> str:
+        return f" (at {result['commit']})" if len(commits) > 1 and result.get("commit") else ""
+
+    lines = [
+        cells(f"{result['bench']}{', short' if result['quick'] else ''}{at(result)}", row)
+        for result in results
+        for row in result["rows"]
+    ]
     return about + "\n" + "\n".join(f"- {fact}" for fact in facts) + "\n\n" + "\n".join([head, *lines]) + "\n"
 
 
