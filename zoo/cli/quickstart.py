@@ -37,9 +37,9 @@ def part_of(title: str) -> str:
 def quickstart(only: str | None, dry_run: bool) -> None:
     """Score a real model, then make, train and compare Phi models, on two CPU cores.
 
-    The real model (SmolLM2-135M-Instruct, 93 MB by pip) is scored and stands beside published numbers after four
-    to six minutes; the Phi part takes ten to fifteen more and needs no network. If interrupted, run it again: finished
-    steps are skipped.
+    The real model (SmolLM2-135M-Instruct, 93 MB by pip) stands beside published numbers after about a minute, with
+    all of suite:small after four to six; the Phi part takes ten to fifteen more and needs no network. If interrupted,
+    run it again: finished steps are skipped.
 
     \b
     phizoo quickstart
