@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dashboard.board import benchmarks
 from dashboard.board.blocks import is_study, nearest_in_size
 from dashboard.board.cells import Board, Cell, Column, Row, cell_text, size_text
+from evals.decisions.calibration import stated_metric
 from zoo.errors import ZooError
 from zoo.metrics import metric_of
 from zoo.records import Record
@@ -40,7 +41,7 @@ class TrialResult(Record, frozen=True):
 def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
     """The standing of a checkpoint under the protocols that it was asked by, by every metric of each.
 
-    A published number seldom names its metric: of choices, one may be by the plain sum and another by the character.
+    A published number that names its metric stands beside that metric of ours alone; most name none.
 
     Raises  ZooError where the board has no score of it there
     """
@@ -50,12 +51,13 @@ def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
         raise ZooError(f"{label} has no published score of these tasks. Its runs: phizoo eval runs")
     named = {column.benchmark for column in columns}
     published = [column for column in board.columns if column.origin == "reported" and column.benchmark in named]
-    reported = {other.key: _reported(other, published) for other in board.rows if not other.own and not is_study(other)}
+    others = [other for other in board.rows if not other.own and not is_study(other)]
+    reported = {other.key: _reported(other, columns, published) for other in others}
     near = _by_distance([other for other in board.rows if reported.get(other.key)], row)[:MOST]
     lines = [
         TrialLine(
             column.benchmark, column, row.cells[column.key],
-            {other.key: cell for other in near if (cell := reported[other.key].get(column.benchmark))},
+            {other.key: cell for other in near if (cell := reported[other.key].get(column.key))},
         )
         for column in columns
     ]  # fmt: skip
@@ -69,12 +71,14 @@ def _is_asked(column: Column, asked: Asked) -> bool:
     return column.origin == "measured" and (column.task, name) in asked
 
 
-def _reported(row: Row, columns: Sequence[Column]) -> dict[str, Cell]:
-    """A published model's cell for each benchmark: of its first main column, in the board's order."""
+def _reported(row: Row, columns: Sequence[Column], published: Sequence[Column]) -> dict[str, Cell]:
+    """A published model's cell for each column of ours: of the first main one that may be of its metric."""
     cells: dict[str, Cell] = {}
-    for column in sorted(columns, key=lambda column: not column.main):
-        if column.key in row.cells:
-            cells.setdefault(column.benchmark, row.cells[column.key])
+    for column in columns:
+        for other in sorted(published, key=lambda other: not other.main):
+            cell = row.cells.get(other.key) if other.benchmark == column.benchmark else None
+            if cell and stated_metric(cell.protocol) in ("", column.metric):
+                cells.setdefault(column.key, cell)
     return cells
 
 

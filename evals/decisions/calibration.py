@@ -70,6 +70,15 @@ READINGS = {
 }
 
 
+def stated_metric(protocol: str) -> str:
+    """The metric of ours that a published protocol names; empty where it names none.
+
+    >>> stated_metric("accuracy (lm-eval, acc_norm), 0-shot"), stated_metric("score, 0-shot")
+    ('acc_norm', '')
+    """
+    return next((reading.metric for known, reading in READINGS.items() if protocol.startswith(known)), "")
+
+
 class CalibrationRow(Record, frozen=True, kw_only=True):
     """A score of ours beside a published number of the same model and benchmark; shares in 0..1.
 

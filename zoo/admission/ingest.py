@@ -132,7 +132,11 @@ def _hash(path: Path, advance: Advance | None) -> tuple[str, int]:
     return sha.hexdigest(), size
 
 
-def _copy_url(url: str, target: Path) -> Copied:
+def list_address(url: str) -> tuple[Any, str, dict[str, int]]:
+    """The file system of an address, its root there, and path -> bytes of the files below; 0 where none are told.
+
+    Raises ZooError where nothing is there, or nothing answers
+    """
     from zoo.store.filesystem import filesystem, translate_faults
 
     fs, root = filesystem(url)
@@ -140,13 +144,22 @@ def _copy_url(url: str, target: Path) -> Copied:
         listing: dict[str, Any] = fs.find(root, detail=True)
     sizes = {name[len(root) :].lstrip("/"): int(info.get("size") or 0) for name, info in listing.items()}
     if set(sizes) == {""} and root.endswith(".gguf"):  # the address of one file, which is a whole checkpoint
+        with translate_faults(url):
+            size = sizes[""] or int(fs.info(root).get("size") or 0)  # a web server's listing has none
         root, _, file = root.rpartition("/")
-        sizes = {file: sizes[""]}
+        sizes = {file: size}
     sizes.pop("", None)
     if not sizes:
         raise ZooError(
             f"{url}: nothing is there, or nothing answers; expected a folder with safetensors, or a GGUF file."
         )
+    return fs, root, sizes
+
+
+def _copy_url(url: str, target: Path) -> Copied:
+    from zoo.store.filesystem import translate_faults
+
+    fs, root, sizes = list_address(url)
     if len(sizes) > gate.FILES:
         raise ZooError(f"{url}: contains more than {gate.FILES:,} files; a checkpoint has few.")
     left_out = gate.find_left_out(list(sizes))

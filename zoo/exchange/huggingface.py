@@ -12,6 +12,7 @@ import msgspec
 from zoo import settings
 from zoo.admission import gate
 from zoo.admission.config import read_json
+from zoo.admission.ingest import list_address
 from zoo.admission.plain_file import open_inside
 from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
@@ -122,7 +123,12 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
         return (f"{name}: from the {kind} {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
     if "://" in source:
         own_name = name or default_name(source.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))
-        return (f"{validate_name(own_name)}: from {source}, whose files are looked at when it is added",), ()
+        try:
+            size = sum(list_address(source)[2].values())
+        except ZooError as error:
+            return (f"{validate_name(own_name)}: from {source}",), (str(error),)
+        told = f"{size / 1e9:.2f} GB to fetch" if size else "of a size that it does not tell"
+        return (f"{validate_name(own_name)}: from {source}, {told}",), _missing_space(2 * size)
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     title = validate_name(name or (variant.name if variant else default_name(repository.rpartition("/")[2])))

@@ -73,6 +73,15 @@ def test_a_model_that_is_alone_is_compared_with_a_published_one() -> None:
     assert len(table_rows(standing)[1]) == 3
 
 
+def test_a_published_number_stands_beside_the_metric_that_it_names() -> None:
+    named = cell(55.0, "reported", protocol="accuracy (lm-eval, acc_norm), 0-shot")
+    columns = tuple(replace(column, metric="acc_norm") if column.key == "x" else column for column in BOARD.columns)
+    board = Board(columns=columns, rows=(*BOARD.rows[:5], row("small", 125e6, {"r": named})))
+    by_key = {line.column.key: line.reported for line in find_standing(board, "mine:1", ASKED).lines}
+    assert list(by_key["m"]) == ["big"]  # it may be any metric
+    assert list(by_key["x"]) == ["small", "big"]
+
+
 def test_a_size_that_is_not_known_has_no_neighbours() -> None:
     unsized = Board(columns=BOARD.columns, rows=(replace(BOARD.rows[0], parameters=None), *BOARD.rows[1:]))
     assert find_standing(unsized, "mine:1", ASKED).neighbours == ()

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -111,7 +114,7 @@ def test_a_model_that_cannot_run_here_is_refused_before_it_is_added(
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("s3://bucket/my-model", "my-model: from s3://bucket/my-model, whose files are looked at when it is added"),
+        ("http://127.0.0.1:1/my-model", "http://127.0.0.1:1/my-model: nothing is there, or nothing answers"),
         ("https://huggingface.co/org/their-model", "their-model: from org/their-model at the newest commit of main"),
     ],
 )
@@ -121,3 +124,14 @@ def test_a_dry_run_of_what_is_not_here_says_where_it_is(
     root.run(["try", source, "--dry-run"])
     assert line in capsys.readouterr().out
     assert not (settings.home() / "zoo.db").exists()
+
+
+def test_a_dry_run_asks_an_address_for_its_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "their.gguf").write_bytes(bytes(30_000_000))
+    answer = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/their.gguf"
+        assert root.run(["try", address, "--dry-run"]) == 0
+        server.shutdown()
+    assert f"their: from {address}, 0.03 GB to fetch" in capsys.readouterr().out
