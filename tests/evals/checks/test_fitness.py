@@ -78,6 +78,16 @@ def test_time_is_between_prompts_read_once_and_all_prompts_read(tiny_phi: Path) 
     assert text.endswith("10 requests, 4,000 tokens to read")
 
 
+def test_llama_cpp_takes_its_own_time(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = find_candidate(str(tiny_phi))
+    tokens = int(1000 * 50e9 / (2 * candidate.planned.parameters))
+    work = estimate.Work(requests=10, read=tokens, fresh=tokens, written=0, longest=100)
+    monkeypatch.setattr(machine, "measure_cpu", lambda: CPU)
+    monkeypatch.setattr(machine, "request_seconds", lambda: 0.0)
+    assert fitness.time_text(candidate, [work], "transformers").startswith("about 16:40 on")
+    assert fitness.time_text(candidate, [work], "llama_cpp").startswith("about 1:00:00 on")
+
+
 def test_on_a_gpu_the_time_is_by_its_data_sheet_and_memory_is_its_own(
     tiny_phi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
