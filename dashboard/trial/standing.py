@@ -51,6 +51,7 @@ def find_standing(board: Board, label: str, asked: Asked) -> TrialResult:
         raise ZooError(f"{label} has no published score of these tasks. Its runs: phizoo eval runs")
     named = {column.benchmark for column in columns}
     published = [column for column in board.columns if column.origin == "reported" and column.benchmark in named]
+    published.sort(key=lambda column: not column.main)
     others = [other for other in board.rows if not other.own and not is_study(other)]
     reported = {other.key: _reported(other, columns, published) for other in others}
     near = _by_distance([other for other in board.rows if reported.get(other.key)], row)[:MOST]
@@ -72,10 +73,10 @@ def _is_asked(column: Column, asked: Asked) -> bool:
 
 
 def _reported(row: Row, columns: Sequence[Column], published: Sequence[Column]) -> dict[str, Cell]:
-    """A published model's cell for each column of ours: of the first main one that may be of its metric."""
+    """A published model's cell for each column of ours: of the first published one that may be of its metric."""
     cells: dict[str, Cell] = {}
     for column in columns:
-        for other in sorted(published, key=lambda other: not other.main):
+        for other in published:
             cell = row.cells.get(other.key) if other.benchmark == column.benchmark else None
             if cell and stated_metric(cell.protocol) in ("", column.metric):
                 cells.setdefault(column.key, cell)

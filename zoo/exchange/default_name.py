@@ -18,3 +18,12 @@ def default_name(text: str) -> str:
     if not name:
         raise ZooError(f"no name can be made of {text[:100]!r}; give one: --name NAME")
     return validate_name(name)
+
+
+def name_of_address(address: str) -> str:
+    """The name made of the last part of an address. Raises ZooError as `default_name`.
+
+    >>> name_of_address("s3://bucket/models/My_Model/"), name_of_address("https://host/phi.Q4_1.gguf")
+    ('my-model', 'phi.q4-1')
+    """
+    return default_name(address.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))

@@ -18,7 +18,7 @@ from zoo.admission.safetensors_header import read_header
 from zoo.errors import ZooError
 from zoo.exchange import hub, phi_convert, phi_proof, unpickle, wheel
 from zoo.exchange.card import model_card
-from zoo.exchange.default_name import default_name
+from zoo.exchange.default_name import default_name, name_of_address
 from zoo.exchange.gguf import import_gguf
 from zoo.exchange.hub_cache import CachedSnapshot, copy_blob, find_cached, read_cached, snapshot_of
 from zoo.lock import locked
@@ -122,13 +122,13 @@ def plan_import(source: str, name: str | None, revision: str | None) -> tuple[tu
         name = name or default_name(folder.resolve().name if folder.is_dir() else folder.stem)
         return (f"{name}: from the {kind} {folder}, {size / 1e9:.2f} GB",), _missing_space(size)
     if "://" in source:
-        own_name = name or default_name(source.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))
+        line = f"{validate_name(name or name_of_address(source))}: from {source}"
         try:
             size = sum(list_address(source)[2].values())
         except ZooError as error:
-            return (f"{validate_name(own_name)}: from {source}",), (str(error),)
+            return (line,), (str(error),)
         told = f"{size / 1e9:.2f} GB to fetch" if size else "of a size that it does not tell"
-        return (f"{validate_name(own_name)}: from {source}, {told}",), _missing_space(2 * size)
+        return (f"{line}, {told}",), _missing_space(2 * size)
     variant = _find_variant(source)
     repository = variant.repository if variant else source
     title = validate_name(name or (variant.name if variant else default_name(repository.rpartition("/")[2])))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo.address import refuse_secrets
 from zoo.errors import ZooError, nearest
-from zoo.exchange.default_name import default_name
+from zoo.exchange.default_name import default_name, name_of_address
 from zoo.exchange.hub import REPOSITORY
 from zoo.exchange.wheel import SCHEME
 from zoo.published.phi_variants import VARIANTS
@@ -83,8 +83,7 @@ def import_source(
         words = "--base, --drop-code, --convert and --revision"
         raise ZooError(f"{words} do not go with --link or an address, nor with a package; leave them out")
     if options.link or "://" in source:
-        name = name or default_name(source.rstrip("/").rpartition("/")[2].removesuffix(".gguf"))
-        return registry.add(source, name, about, options.link)
+        return registry.add(source, name or name_of_address(source), about, options.link)
     return _import_here(registry, source, name, revision, about, options)
 
 
